@@ -1,0 +1,133 @@
+//! What the harness tells the kernel at boot, as words in the device tree's `bootargs`.
+//!
+//! `pages=lab arena=4099+3,1500+17 tick=7000 deadline=2000000000`
+
+use core::fmt;
+
+/// Where the kernel's own pages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PageSource {
+    /// A plain list that no submission touches, so that a half-written solution still boots.
+    #[default]
+    Trusted,
+    /// The lab's allocator, which then carries the whole kernel.
+    Lab,
+}
+
+/// One region of the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArenaRegion {
+    /// Length in pages.
+    pub pages: u64,
+    /// Pages between a boundary of the largest block (2^[`crate::page::MAX_ORDER`] pages) and the region's start.
+    pub skew: u64,
+}
+
+/// The most regions that an arena can have.
+pub const MAX_ARENA_REGIONS: usize = 4;
+
+/// The boot options, with defaults for what is not said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// `pages=trusted|lab`
+    pub pages: PageSource,
+    /// `arena=PAGES+SKEW,…`: the regions of [`crate::page::Pool::Arena`]; none means that there is no arena.
+    pub arena: [Option<ArenaRegion>; MAX_ARENA_REGIONS],
+    /// `tick=NANOSECONDS` between timer interrupts of a hart; the kernel's own choice where it is not said.
+    pub tick: Option<u64>,
+    /// `deadline=NANOSECONDS` of guest time, after which the machine says where each hart is and powers off.
+    pub deadline: Option<u64>,
+}
+
+/// A word of the boot arguments that makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadWord<'a>(pub &'a str);
+
+impl fmt::Display for BadWord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "boot argument {:?} makes no sense", self.0)
+    }
+}
+
+impl Options {
+    /// Reads boot arguments.
+    ///
+    /// # Errors
+    /// The first word that is unknown or has a value out of range.
+    pub fn parse(words: &str) -> Result<Self, BadWord<'_>> {
+        let mut options = Self::default();
+        for word in words.split_ascii_whitespace() {
+            options.parse_word(word).ok_or(BadWord(word))?;
+        }
+        Ok(options)
+    }
+
+    fn parse_word(&mut self, word: &str) -> Option<()> {
+        let (key, value) = word.split_once('=')?;
+        match key {
+            "pages" => {
+                self.pages = match value {
+                    "trusted" => PageSource::Trusted,
+                    "lab" => PageSource::Lab,
+                    _ => return None,
+                }
+            }
+            "arena" => {
+                for (index, region) in value.split(',').enumerate() {
+                    let (pages, skew) = region.split_once('+').unwrap_or((region, "0"));
+                    let region = ArenaRegion { pages: pages.parse().ok()?, skew: skew.parse().ok()? };
+                    *self.arena.get_mut(index)? = Some(region);
+                }
+            }
+            "tick" => self.tick = Some(value.parse().ok()?),
+            "deadline" => self.deadline = Some(value.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The regions of the arena.
+    pub fn arena(&self) -> impl Iterator<Item = ArenaRegion> + '_ {
+        self.arena.iter().flatten().copied()
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.pages {
+            PageSource::Trusted => "pages=trusted",
+            PageSource::Lab => "pages=lab",
+        })?;
+        for (index, region) in self.arena().enumerate() {
+            let lead = if index == 0 { " arena=" } else { "," };
+            write!(f, "{lead}{}+{}", region.pages, region.skew)?;
+        }
+        if let Some(tick) = self.tick {
+            write!(f, " tick={tick}")?;
+        }
+        if let Some(deadline) = self.deadline {
+            write!(f, " deadline={deadline}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn what_the_harness_writes_the_kernel_reads() {
+        let text = "pages=lab arena=4099+3,1500+17 tick=7000 deadline=2000000000";
+        assert_eq!(Options::parse(text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn a_word_that_makes_no_sense_is_named() {
+        for word in ["pages=none", "arena=1,2,3,4,5", "tick=soon", "colour=red", "bare"] {
+            assert_eq!(Options::parse(word), Err(BadWord(word)));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! System calls: number in `a7`, arguments in `a0` to `a5`, result in `a0`.
+//!
+//! A result is not negative on success, and the negated code of an [`Error`] otherwise; the page calls
+//! answer with the negated code of a [`crate::page::PageError`] instead.
+
+/// What a program can ask of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Syscall {
+    /// `fork() -> child's id`, zero in the child.
+    Fork = 1,
+    /// `exit(status) -> !`
+    Exit = 2,
+    /// `wait(&mut status: *mut i64) -> id of the child that ended`; the status of a killed child is -1.
+    Wait = 3,
+    /// `kill(id)`
+    Kill = 4,
+    /// `exec(path, path length, argv, argc)`; `argv` points at `argc` pairs of (pointer, length).
+    Exec = 5,
+    /// `getpid() -> id`
+    GetPid = 6,
+    /// `sbrk(bytes: isize) -> the end of the heap before the call`
+    Sbrk = 7,
+    /// `yield()`
+    Yield = 8,
+    /// `read(descriptor, buffer, length) -> bytes read`
+    ///
+    /// Descriptor 3 is the script, read from its start on by whoever reads it; descriptor 0 is at its end.
+    Read = 9,
+    /// `write(descriptor, buffer, length) -> bytes written`; 1 and 2 are the console.
+    Write = 10,
+    /// `uptime() -> nanoseconds since the machine started`
+    Uptime = 11,
+    /// `shutdown(status) -> !`
+    Shutdown = 12,
+
+    /// `record(body, length)`: prints a record of the fields in `body`, with the next running number.
+    Record = 32,
+    /// `page_allocate(pool, pages, client) -> byte address`
+    PageAllocate = 33,
+    /// `page_free(pool, address, pages, client)`
+    PageFree = 34,
+    /// `page_statistics(pool, client) -> free pages`
+    PageStatistics = 35,
+    /// `trace_read(buffer, bytes) -> whole operations copied`, oldest first, each of
+    /// [`crate::page::Operation::SIZE`] bytes; they leave the kernel's buffer.
+    TraceRead = 36,
+    /// `free_pages() -> free pages of the kernel's own pool`, without a trace entry.
+    FreePages = 37,
+    /// `damaged_pages(client) -> pages` of this client's blocks whose contents were not what had been written when
+    /// the kernel looked, which it does whenever a block is freed and at this call for all live blocks.
+    DamagedPages = 38,
+}
+
+impl Syscall {
+    const ALL: [Self; 19] = [
+        Self::Fork,
+        Self::Exit,
+        Self::Wait,
+        Self::Kill,
+        Self::Exec,
+        Self::GetPid,
+        Self::Sbrk,
+        Self::Yield,
+        Self::Read,
+        Self::Write,
+        Self::Uptime,
+        Self::Shutdown,
+        Self::Record,
+        Self::PageAllocate,
+        Self::PageFree,
+        Self::PageStatistics,
+        Self::TraceRead,
+        Self::FreePages,
+        Self::DamagedPages,
+    ];
+
+    /// The call with this number.
+    pub fn from_number(number: usize) -> Option<Self> {
+        Self::ALL.into_iter().find(|call| *call as usize == number)
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Error {
+    /// There is no call of that number.
+    NoSuchCall = 1,
+    /// A pointer leads to memory that the program may not use that way.
+    BadAddress = 2,
+    /// Out of memory, or out of process slots.
+    NoMemory = 3,
+    /// No program, process or child of that name or number.
+    NotFound = 4,
+    /// A descriptor, pool or argument makes no sense.
+    Invalid = 5,
+    /// The program is no executable for this kernel.
+    NotExecutable = 6,
+    /// The process was killed while it waited.
+    Killed = 7,
+}
+
+impl Error {
+    const ALL: [Self; 7] = [
+        Self::NoSuchCall,
+        Self::BadAddress,
+        Self::NoMemory,
+        Self::NotFound,
+        Self::Invalid,
+        Self::NotExecutable,
+        Self::Killed,
+    ];
+
+    /// The error with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| *error as u8 == code)
+    }
+}

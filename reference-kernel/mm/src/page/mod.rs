@@ -1,0 +1,88 @@
+//! Page allocators: the interface that all of them implement, one file an algorithm beside it.
+
+use core::ptr::NonNull;
+
+pub use abi::page::{MAX_ORDER, ORDERS, PageError};
+
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = abi::page::PAGE_SIZE as usize;
+
+/// The most regions that an allocator must be able to manage.
+pub const MAX_REGIONS: usize = 8;
+
+/// Memory that is given to an allocator for good.
+///
+/// Whoever makes one promises that nothing else uses that memory as long as the allocator lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// The first byte; a multiple of [`PAGE_SIZE`].
+    pub start: NonNull<u8>,
+    /// Length in pages.
+    pub pages: usize,
+}
+
+/// A run of pages by the address of its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first byte.
+    pub start: usize,
+    /// Length in pages.
+    pub pages: usize,
+}
+
+/// How much of an allocator's memory is free, and in which pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Pages that can be handed out in all, free or not.
+    pub managed_pages: usize,
+    /// Pages that are free.
+    pub free_pages: usize,
+    /// Free blocks by order: element k counts those of at least 2^k and fewer than 2^(k+1) pages, the last
+    /// element everything from there on.
+    pub free_blocks: [usize; ORDERS],
+}
+
+/// An allocator of contiguous pages.
+///
+/// Addresses that it hands out are multiples of [`PAGE_SIZE`]; a buddy allocator's are multiples of the block's
+/// size, counted from address zero, so that a block can back a large page wherever its region begins.
+pub trait PageAllocator {
+    /// Gives the allocator a region, and answers which part of it can be handed out; the rest holds its state.
+    ///
+    /// # Errors
+    /// [`PageError::Exhausted`] when the region has no room for state and one page, or when there are
+    /// [`MAX_REGIONS`] already; [`PageError::Misaligned`] when it does not start at a page.
+    ///
+    /// # Safety
+    /// The region's memory is readable and writable through `region.start`, is used by nothing else as long as
+    /// the allocator or any page from it is in use, and overlaps no other region of the allocator.
+    unsafe fn add_region(&mut self, region: Region) -> Result<Extent, PageError>;
+
+    /// Takes `pages` contiguous pages out of the free ones.
+    ///
+    /// # Errors
+    /// [`PageError::Zero`] for no pages at all, [`PageError::TooLarge`] for more than any free block can ever
+    /// hold, [`PageError::Exhausted`] when no free block is large enough now.
+    fn allocate(&mut self, pages: usize) -> Result<NonNull<u8>, PageError>;
+
+    /// Takes a block of 2^`order` pages out of the free ones.
+    ///
+    /// # Errors
+    /// As [`allocate`](Self::allocate).
+    fn allocate_order(&mut self, order: u32) -> Result<NonNull<u8>, PageError> {
+        self.allocate(1usize.checked_shl(order).ok_or(PageError::TooLarge)?)
+    }
+
+    /// Gives back what [`allocate`](Self::allocate) returned for the same number of pages.
+    ///
+    /// # Errors
+    /// Nothing changes, and the answer says why, when the address is
+    /// [misaligned](PageError::Misaligned), [outside](PageError::Outside) of what is managed,
+    /// [free already](PageError::Twice), [no block's first page](PageError::NotAllocated), or was
+    /// allocated with [another size](PageError::WrongSize); for no pages at all, [`PageError::Zero`].
+    /// Where more than one holds, any of them may be named.
+    fn free(&mut self, start: NonNull<u8>, pages: usize) -> Result<(), PageError>;
+
+    /// Counts what is free.
+    fn statistics(&self) -> Statistics;
+}
