@@ -370,7 +370,7 @@ impl<P: Pages> Run<'_, P> {
                 self.pages.free(held.address, held.pages / 2)?.ok();
             }
             self.pages.phase("an address outside of the pool")?;
-            let outside = [0, PAGE_SIZE, 1 << 30, 1 << 38][round % 4];
+            let outside = [PAGE_SIZE, 64 * PAGE_SIZE, 1 << 30, 1 << 38][round % 4];
             self.pages.free(outside, 1)?.ok();
             self.pages.phase("a block freed twice")?;
             let held = self.holding.swap_remove(index);
