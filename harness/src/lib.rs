@@ -5,6 +5,5 @@
 
 pub mod lab;
 pub mod oracle;
-pub mod serial;
 pub mod session;
 pub mod trace;
