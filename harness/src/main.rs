@@ -1,1 +1,2 @@
+//! The grader command.
 fn main() {}

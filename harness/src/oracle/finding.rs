@@ -1,9 +1,10 @@
 //! What a student reads of a violated rule: which operation, what was asked, what came back, what was due and why.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One violated rule, in words, with a picture of the memory around it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// The rule's short name.
     pub rule: String,
@@ -25,7 +26,7 @@ pub struct Finding {
 }
 
 /// A window of memory, as runs of pages in order of address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Map {
     /// Page number (byte address divided by the page size) of the first page shown.
     pub first: u64,
@@ -36,7 +37,7 @@ pub struct Map {
 }
 
 /// Pages next to each other in one state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// The number of pages.
     pub pages: u64,
@@ -45,7 +46,7 @@ pub struct Run {
 }
 
 /// The state of pages in a [`Map`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// One free block of this order.

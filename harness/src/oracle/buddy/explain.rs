@@ -150,10 +150,9 @@ fn lesson(rule: &Rule) -> (String, String) {
         Rule::MisnamedWrongFree { due, .. } => {
             (format!("error {}", errors(due)), "the error tells the caller which mistake it made".to_owned())
         }
-        Rule::RefusedRightFree { block: live, since, .. } => (
-            "accepted".to_owned(),
-            format!("operation {since} was given {}, and it was not freed since", block(*live)),
-        ),
+        Rule::RefusedRightFree { block: live, since, .. } => {
+            ("accepted".to_owned(), format!("operation {since} was given {}, and it was not freed since", block(*live)))
+        }
         Rule::Miscounted { due, what, .. } => {
             (format!("{due} {what}"), "that is what the operations so far leave".to_owned())
         }
