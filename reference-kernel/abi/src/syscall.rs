@@ -11,7 +11,10 @@ pub enum Syscall {
     Fork = 1,
     /// `exit(status) -> !`
     Exit = 2,
-    /// `wait(&mut status: *mut i64) -> id of the child that ended`; the status of a killed child is -1.
+    /// `wait(&mut status: *mut i64, why: *mut u8, length) -> id of the child that ended`
+    ///
+    /// The status of a killed child is -1, and `why` says in words why it was killed, cut at `length`; for any other
+    /// child it is filled with zero bytes. Either pointer may be null, `why` with a length of zero.
     Wait = 3,
     /// `kill(id)`
     Kill = 4,
@@ -44,6 +47,10 @@ pub enum Syscall {
     PageStatistics = 35,
     /// `trace_read(buffer, bytes) -> whole operations copied`, oldest first, each of
     /// [`crate::page::Operation::SIZE`] bytes; they leave the kernel's buffer.
+    ///
+    /// With a null buffer of no bytes the kernel prints them itself, as one `ops` record, and answers how many there
+    /// were: no panic can come between taking them out and printing them, and their numbers go on from program to
+    /// program.
     TraceRead = 36,
     /// `free_pages() -> free pages of the kernel's own pool`, without a trace entry.
     FreePages = 37,
