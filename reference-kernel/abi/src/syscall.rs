@@ -1,7 +1,10 @@
 //! System calls: number in `a7`, arguments in `a0` to `a5`, result in `a0`.
 //!
 //! A result is not negative on success, and the negated code of an [`Error`] otherwise; the page calls
-//! answer with the negated code of a [`crate::page::PageError`] instead.
+//! answer with the negated code of a [`crate::page::PageError`] instead, once they have reached a pool. Before that
+//! they answer [`Error::NotFound`] for a pool that this boot does not have, and then [`Error::Invalid`] for a client
+//! number that is not a test program's, for the null address, and for a page that the kernel itself uses; none of
+//! these is traced.
 
 /// What a program can ask of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub enum Error {
     BadAddress = 2,
     /// Out of memory, or out of process slots.
     NoMemory = 3,
-    /// No program, process or child of that name or number.
+    /// No program, process, child or pool of that name or number.
     NotFound = 4,
     /// A descriptor, pool or argument makes no sense.
     Invalid = 5,

@@ -41,7 +41,7 @@ pub fn read(address: usize) -> Machine {
         panic!("the device tree names no memory");
     };
     let chosen = tree.find_node("/chosen");
-    let initrd = |name| Some(chosen?.property(name)?.as_usize()?);
+    let initrd = |name| chosen?.property(name)?.as_usize();
     let (Some(start), Some(end)) = (initrd("linux,initrd-start"), initrd("linux,initrd-end")) else {
         panic!("there is no initrd: pass QEMU one with -initrd");
     };

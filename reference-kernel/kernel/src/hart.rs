@@ -126,7 +126,7 @@ pub fn adopt(hart: usize) {
     this.emergency_stack.store(stacks + offset_of!(Stacks, machine), Relaxed);
     this.machine_stack.store(stacks + Stacks::SIZE, Relaxed);
     // SAFETY: compiled code leaves `tp` alone, as there is no thread-local storage.
-    unsafe { asm!("mv tp, {}", in(reg) this, options(nostack, nomem)) };
+    unsafe { asm!("mv tp, {}", in(reg) this, options(nostack)) };
 }
 
 /// The hart that this runs on. A process that can be preempted may be on another one a moment later.

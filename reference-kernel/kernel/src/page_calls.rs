@@ -27,7 +27,7 @@ impl From<Error> for Code {
 
 fn open(pool: usize) -> Result<SpinGuard<'static, PagePool>, Error> {
     let pool = pool::named(Pool::from_number(pool).ok_or(Error::Invalid)?).lock();
-    if pool.exists() { Ok(pool) } else { Err(Error::Invalid) }
+    if pool.exists() { Ok(pool) } else { Err(Error::NotFound) }
 }
 
 fn client(client: usize) -> Result<u8, Error> {

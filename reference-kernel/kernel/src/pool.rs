@@ -87,11 +87,12 @@ impl PagePool {
     fn add_region(&mut self, range: &Range<usize>) {
         let start = NonNull::new(ptr::with_exposed_provenance_mut(range.start)).expect("RAM does not begin at zero");
         let region = Region { start, pages: range.len() / PAGE };
-        // SAFETY: the region was taken out of the memory map, so it is RAM that nobody else uses.
-        let answer = match self.source {
-            PageSource::Trusted => unsafe { self.trusted.add_region(region) },
-            PageSource::Lab => unsafe { self.lab.add_region(region) },
+        let allocator: &mut dyn PageAllocator = match self.source {
+            PageSource::Trusted => &mut self.trusted,
+            PageSource::Lab => &mut self.lab,
         };
+        // SAFETY: the region was taken out of the memory map, so it is RAM that nobody else uses.
+        let answer = unsafe { allocator.add_region(region) };
         let Extent { start, pages } = match answer {
             Ok(extent) => extent,
             Err(error) => {

@@ -50,7 +50,7 @@ impl Entry {
     const EMPTY: Self = Self(0);
 
     fn new(physical: usize, flags: Flags) -> Self {
-        Self(physical / PAGE << 10 | flags.bits())
+        Self((physical / PAGE) << 10 | flags.bits())
     }
 
     fn leaf(physical: usize, flags: Flags) -> Self {
@@ -62,7 +62,7 @@ impl Entry {
     }
 
     fn physical(self) -> usize {
-        (self.0 >> 10 & SATP_PAGE_NUMBER) * PAGE
+        ((self.0 >> 10) & SATP_PAGE_NUMBER) * PAGE
     }
 
     fn is_valid(self) -> bool {
@@ -116,7 +116,7 @@ impl PageTable {
 
     /// What `satp` holds while this table translates.
     pub fn satp(&self) -> usize {
-        SATP_SV39 | self.root / PAGE
+        SATP_SV39 | (self.root / PAGE)
     }
 
     /// Maps `bytes` from `address` on to memory from `physical` on, with the largest pages that fit.
@@ -237,8 +237,10 @@ fn for_each_in<E>(
 }
 
 fn free_tables(table: usize, level: usize) {
-    for entry in entries(table).iter().filter(|entry| entry.is_valid() && !entry.is_leaf()) {
-        free_tables(entry.physical(), level - 1);
+    if level > 0 {
+        for entry in entries(table).iter().filter(|entry| entry.is_valid() && !entry.is_leaf()) {
+            free_tables(entry.physical(), level - 1);
+        }
     }
     // SAFETY: the table came from a `Page`, and whatever led to it goes too.
     drop(unsafe { Page::from_address(table) });

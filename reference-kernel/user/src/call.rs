@@ -204,9 +204,15 @@ pub fn page_free(pool: Pool, address: usize, pages: usize, client: u8) -> Result
 /// Has a pool trace its statistics; answers its free pages.
 ///
 /// # Errors
-/// [`Error::Invalid`] when there is no such pool.
+/// [`Error::NotFound`] when there is no such pool.
 pub fn page_statistics(pool: Pool, client: u8) -> Result<usize, Error> {
     call(Syscall::PageStatistics, [pool as usize, usize::from(client), 0, 0])
+}
+
+/// Whether there is such a pool.
+pub fn has_pool(pool: Pool) -> bool {
+    // The null address is refused before anything is asked of the pool, so that nothing is traced.
+    call(Syscall::PageFree, [pool as usize, 0, 1, 0]) != Err(Error::NotFound)
 }
 
 /// Has the kernel print the oldest operations of the trace as one record; answers how many there were.
