@@ -3,8 +3,14 @@
 //! Data moves one way, each step plain values in and plain values out:
 //! Lab + Submission → SourceTree → Image → Transcript → Records → Verdicts → Grade → Reports.
 
+pub mod cache;
+pub mod course;
+pub mod digest;
+pub mod files;
+pub mod kind;
 pub mod lab;
-pub mod oracle;
-pub mod serial;
+pub mod owner;
 pub mod session;
+pub mod similar;
 pub mod trace;
+pub mod yaml;
