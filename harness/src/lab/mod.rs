@@ -1,6 +1,12 @@
 //! A lab: what is asked, taken, built, booted, checked, and worth how much.
 //!
-//! `labs/<id>/lab.yaml` and the files beside it, read once ([`read`]) and never changed.
+//! `labs/<id>/lab.yaml` and the files beside it, read once ([`read::read`]) and never changed.
+
+mod check;
+pub mod mutant;
+pub mod read;
+mod session;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
