@@ -116,8 +116,8 @@ impl Evidence {
                 return submission(format!("session {boot}: {line:?} did not end; {ending}"));
             };
             match &end.outcome {
-                Outcome::Status(0) => {}
-                Outcome::Status(status) => {
+                Outcome::Exited(0) => {}
+                Outcome::Exited(status) => {
                     return submission(format!("session {boot}: {line:?} ended with status {status}"));
                 }
                 Outcome::Killed(why) => return submission(format!("session {boot}: {line:?} was killed: {why}")),

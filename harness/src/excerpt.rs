@@ -27,7 +27,7 @@ pub fn addresses(ending: &Ending) -> Vec<u64> {
 
 /// The lines to show; none for a session whose programs all ended well.
 pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
-    let failed = |outcome: &Outcome| !matches!(outcome, Outcome::Status(0));
+    let failed = |outcome: &Outcome| !matches!(outcome, Outcome::Exited(0));
     let programs = reading.programs.iter().filter_map(|program| program.end.as_ref());
     let any_failed = programs.clone().any(|end| failed(&end.outcome));
     if reading.ending == Ending::PoweredOff && !any_failed {
@@ -48,9 +48,7 @@ pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
         Ending::Deadline(deadline) => {
             for hart in &deadline.harts {
                 lines.push(format!("hart {} was in {}", hart.hart, place(hart.pc, places)));
-                lines.extend(
-                    hart.backtrace.iter().map(|address| format!("  called from {}", place(*address, places))),
-                );
+                lines.extend(hart.backtrace.iter().map(|address| format!("  called from {}", place(*address, places))));
             }
         }
         _ => {}

@@ -159,10 +159,9 @@ fn by_metric(
     let boots = available(&exhibits.boots)?;
     if let Some(rule) = given {
         by_oracle(rule, &boots).map_err(|verdict| match verdict {
-            Verdict::Fail { reason, .. } => blame(
-                None,
-                format!("figures count only where the rules {}.{} hold: {reason}", rule.oracle, rule.group),
-            ),
+            Verdict::Fail { reason, .. } => {
+                blame(None, format!("figures count only where the rules {}.{} hold: {reason}", rule.oracle, rule.group))
+            }
             other => other,
         })?;
     } else if let Some(doubt) = boots.iter().find_map(|boot| boot.doubt_of_trace()) {

@@ -48,6 +48,9 @@ pub struct Findings {
 /// Every oracle there is.
 pub const ORACLES: [Oracle; 1] = [buddy::ORACLE];
 
+/// Every oracle's name and rules, for the readers of lab files.
+pub const NAMES: &[(&str, &[(&str, &str)])] = &[(buddy::ORACLE.name, buddy::ORACLE.rules)];
+
 /// The oracle of that name.
 pub fn find(name: &str) -> Option<&'static Oracle> {
     ORACLES.iter().find(|oracle| oracle.name == name)
