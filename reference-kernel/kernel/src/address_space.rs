@@ -2,7 +2,10 @@
 //!
 //! From the bottom: nothing at address zero, the image, a page that is never mapped, the stack, the heap.
 
-use core::ptr::{self, NonNull};
+use core::{
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use crate::{
     kernel_space,
@@ -24,6 +27,15 @@ pub struct AddressSpace {
     frame: NonNull<TrapFrame>,
     heap_start: usize,
     heap_end: usize,
+    version: usize,
+}
+
+/// The address space identifier of every program.
+const IDENTIFIER: u16 = 1;
+
+fn next_version() -> usize {
+    static VERSION: AtomicUsize = AtomicUsize::new(1);
+    VERSION.fetch_add(1, Relaxed)
 }
 
 // SAFETY: all that it points to is its own.
@@ -47,13 +59,22 @@ impl AddressSpace {
             .and_then(|()| table.map(trampoline::CODE, kernel_space::trampoline(), PAGE, Flags::READ | Flags::EXECUTE));
         let frame = NonNull::new(ptr::with_exposed_provenance_mut(frame)).expect("no page begins at address zero");
         // Made even if mapping failed, so that it gives everything back.
-        let space = Self { table, frame, heap_start: 0, heap_end: 0 };
+        let space = Self { table, frame, heap_start: 0, heap_end: 0, version: next_version() };
         mapped.map(|()| space).map_err(|_| OutOfPages)
     }
 
     /// What `satp` holds while the program runs.
     pub fn satp(&self) -> usize {
-        self.table.satp()
+        self.table.satp(IDENTIFIER)
+    }
+
+    /// A number that no other address space ever had, nor this one with other mappings.
+    pub fn version(&self) -> usize {
+        self.version
+    }
+
+    fn renew_version(&mut self) {
+        self.version = next_version();
     }
 
     /// The program's registers.
@@ -67,6 +88,7 @@ impl AddressSpace {
     /// # Errors
     /// When there are too few, or something is mapped there already; then nothing has changed.
     pub fn map_zeroed(&mut self, start: usize, end: usize, flags: Flags) -> Result<(), MapError> {
+        self.renew_version();
         for address in (start..end).step_by(PAGE) {
             if let Err(error) = self.map_page(address, flags) {
                 self.unmap(start, address);
@@ -85,10 +107,11 @@ impl AddressSpace {
     }
 
     fn unmap(&mut self, start: usize, end: usize) {
+        self.renew_version();
         for address in (start..end).step_by(PAGE) {
             if let Some(physical) = self.table.unmap(address) {
-                // SAFETY: `map_page` mapped it, and nothing leads to it any more: this hart forgets its translations
-                // before the program goes on.
+                // SAFETY: `map_page` mapped it, and nothing leads to it any more: with a new version, every
+                // hart forgets its translations before the program goes on there.
                 drop(unsafe { Page::from_address(physical) });
             }
         }

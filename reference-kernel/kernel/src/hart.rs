@@ -35,6 +35,8 @@ pub struct Hart {
     pub scheduler_stack: AtomicUsize,
     /// The slot of the process that runs here, plus one; zero for none.
     pub running: AtomicUsize,
+    /// The version of the program's address space that this hart may have translations of.
+    pub translations_of: AtomicUsize,
 }
 
 impl Hart {
@@ -77,6 +79,7 @@ static HARTS: [Hart; MAX_HARTS] = [const {
         enabled: AtomicUsize::new(0),
         scheduler_stack: AtomicUsize::new(0),
         running: AtomicUsize::new(0),
+        translations_of: AtomicUsize::new(0),
     }
 }; MAX_HARTS];
 

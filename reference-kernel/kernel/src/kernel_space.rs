@@ -19,6 +19,9 @@ use crate::{
 /// Bytes of a process's kernel stack.
 pub const STACK: usize = 4 * PAGE;
 
+/// The address space identifier of the kernel.
+const IDENTIFIER: u16 = 0;
+
 /// The value of `satp` that the kernel runs with.
 static SATP: AtomicUsize = AtomicUsize::new(0);
 
@@ -88,7 +91,7 @@ pub fn build(ram: &Range<usize>, read_only: &[Range<usize>], guards: impl Iterat
             map(address, page.into_address(), PAGE, write);
         }
     }
-    SATP.store(table.satp(), Ordering::Release);
+    SATP.store(table.satp(IDENTIFIER), Ordering::Release);
     core::mem::forget(table);
 }
 

@@ -85,8 +85,7 @@ impl Process {
     /// Runs the program, and does what it asks for, until it ends.
     pub fn live(mut self) -> ! {
         loop {
-            let satp = self.space.satp();
-            let stopped = trampoline::run(self.space.frame(), satp);
+            let stopped = trampoline::run(&mut self.space);
             if stopped.cause == SYSTEM_CALL {
                 self.space.frame().pc += 4; // `ecall` is done
                 let mut ending = None;
@@ -107,7 +106,8 @@ impl Process {
 
     /// Ends the process.
     fn end(self, ending: Ending) -> ! {
-        if let Ending::Killed(reason) = ending {
+        // Whoever kills another process knows; a fault is news.
+        if let Ending::Killed(reason @ Reason::Fault { .. }) = ending {
             console::line(format_args!("{} (process {}) was killed: {reason}", self.name.as_str(), self.id));
         }
         with_interrupts(|| drop(self));
@@ -122,4 +122,13 @@ fn with_interrupts(long: impl FnOnce()) {
     long();
     // SAFETY: taking no interrupts breaks nobody's assumptions.
     unsafe { csr::clear!("sstatus", status::SIE) };
+}
+
+/// Does something in a system call with interrupts off, but not, as with a lock held, on one and the same hart.
+pub fn without_interrupts(short: impl FnOnce()) {
+    // SAFETY: taking no interrupts breaks nobody's assumptions.
+    unsafe { csr::clear!("sstatus", status::SIE) };
+    short();
+    // SAFETY: system calls are served with interrupts on; no lock is held.
+    unsafe { csr::set!("sstatus", status::SIE) };
 }

@@ -50,7 +50,10 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fault { cause, address, pc } => write!(f, "{cause} at address {address:#x}, pc {pc:#x}"),
+            Self::Fault { cause, address, pc } if cause.has_address() => {
+                write!(f, "{cause} at address {address:#x}, pc {pc:#x}")
+            }
+            Self::Fault { cause, pc, .. } => write!(f, "{cause}, pc {pc:#x}"),
             Self::By(id) => write!(f, "by process {id}"),
         }
     }
@@ -181,6 +184,8 @@ pub fn run() -> ! {
         unsafe {
             switch::switch(hart.scheduler_stack.as_ptr(), stack);
             hart.running.store(0, Relaxed);
+            // The process took the lock, perhaps with interrupts on; the scheduler never has them on.
+            hart.set_interrupts_were_on(0);
             drop(TABLE.adopt());
         }
     }
@@ -233,7 +238,7 @@ extern "C" fn begin() -> ! {
     process.live()
 }
 
-/// Lets other processes run, if there are any that could.
+/// Lets other processes run, if there are any that could. Interrupts must be off.
 pub fn end_turn() {
     if READY.load(Relaxed) > 0 {
         let mut table = TABLE.lock();
@@ -250,14 +255,12 @@ pub fn end_turn() {
 /// turns that QEMU gives to its hart.
 const POLLING_NAP: u64 = 10_000;
 
-/// Ends the turn on the process's own wish.
+/// Ends the turn on the process's own wish. Interrupts must be off.
 pub fn give_way() {
-    let off = hart::InterruptsOff::new();
     if READY.load(Relaxed) == 0 {
         timer::nap(POLLING_NAP);
     }
     end_turn();
-    drop(off);
 }
 
 /// Takes note of a wake-up.

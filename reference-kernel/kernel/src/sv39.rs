@@ -18,6 +18,7 @@ pub const END: usize = 1 << 38;
 const ENTRIES: usize = 512;
 const ROOT_LEVEL: usize = 2;
 const SATP_SV39: usize = 8 << 60;
+const SATP_IDENTIFIER_SHIFT: u32 = 44;
 const SATP_PAGE_NUMBER: usize = (1 << 44) - 1;
 
 bitflags::bitflags! {
@@ -114,9 +115,9 @@ impl PageTable {
         Ok(Self { root: Page::zeroed()?.into_address() })
     }
 
-    /// What `satp` holds while this table translates.
-    pub fn satp(&self) -> usize {
-        SATP_SV39 | (self.root / PAGE)
+    /// What `satp` holds while this table translates, its translations known by that identifier.
+    pub fn satp(&self, identifier: u16) -> usize {
+        SATP_SV39 | (usize::from(identifier) << SATP_IDENTIFIER_SHIFT) | (self.root / PAGE)
     }
 
     /// Maps `bytes` from `address` on to memory from `physical` on, with the largest pages that fit.

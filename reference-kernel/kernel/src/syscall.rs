@@ -11,7 +11,7 @@ use crate::{
     initrd,
     page_calls::{self, Code},
     power,
-    process::Process,
+    process::{Process, without_interrupts},
     scheduler::{self, Ending},
     timer,
     trampoline::register,
@@ -56,7 +56,7 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
             HeapError::Invalid => Error::Invalid,
         })?,
         Syscall::Yield => {
-            scheduler::give_way();
+            without_interrupts(scheduler::give_way);
             0
         }
         Syscall::Read => read(process, a, b, c)?,
@@ -131,6 +131,7 @@ fn read(process: &mut Process, descriptor: usize, buffer: usize, length: usize) 
             let script = initrd::file("script").ok_or(Error::NotFound)?;
             let rest = &script[process.script_read..];
             let rest = &rest[..length.min(rest.len())];
+            process.space.check_writable(buffer, length)?;
             process.space.copy_out(buffer, rest)?;
             process.script_read += rest.len();
             Ok(rest.len())

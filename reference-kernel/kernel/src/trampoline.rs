@@ -4,12 +4,13 @@
 use core::{
     arch::naked_asm,
     mem::{self, offset_of},
+    sync::atomic::Ordering::Relaxed,
 };
 
 use crate::{
+    address_space::AddressSpace,
     csr::{self, status},
-    hart::InterruptsOff,
-    kernel_space,
+    hart, kernel_space,
     sv39::{self, PAGE},
     trap,
 };
@@ -54,12 +55,17 @@ pub struct Stopped {
     pub value: usize,
 }
 
-/// Lets a program run until it traps.
-pub fn run(frame: &mut TrapFrame, satp: usize) -> Stopped {
-    let _off = InterruptsOff::new();
+/// Lets a program run until it traps. Interrupts must be off, and still are when this comes back.
+pub fn run(space: &mut AddressSpace) -> Stopped {
+    // Every program has the same address space identifier, so that one can be told from the kernel, but not from
+    // another, nor from itself with other mappings.
+    let hart = hart::this();
+    let forget = hart.translations_of.swap(space.version(), Relaxed) != space.version();
+    let satp = space.satp();
+    let frame = space.frame();
     let offset = enter as *const () as usize - kernel_space::trampoline();
     // SAFETY: the trampoline's page is mapped there too, and the code does not depend on where it runs.
-    let enter: extern "C" fn(usize) = unsafe { mem::transmute(CODE + offset) };
+    let enter: extern "C" fn(usize, usize) = unsafe { mem::transmute(CODE + offset) };
     frame.kernel_satp = kernel_space::satp();
     // SAFETY: until the program traps nothing runs on this hart but the trampoline; then traps are the kernel's again.
     unsafe {
@@ -67,22 +73,23 @@ pub fn run(frame: &mut TrapFrame, satp: usize) -> Stopped {
         csr::clear!("sstatus", status::SPP);
         csr::set!("sstatus", status::SPIE);
         csr::write!("sepc", frame.pc);
-        enter(satp);
+        enter(satp, usize::from(forget));
         trap::expect_kernel_traps();
     }
     frame.pc = csr::read!("sepc");
     Stopped { cause: csr::read!("scause"), value: csr::read!("stval") }
 }
 
-/// Saves what the kernel's code relies on, and goes to the program of the address space `satp`.
+/// Saves what the kernel's code relies on, and goes to the program of the address space `satp`, forgetting the
+/// translations that are cached if `forget` is not zero.
 #[unsafe(naked)]
 #[unsafe(link_section = ".trampoline")]
-extern "C" fn enter(satp: usize) {
+extern "C" fn enter(satp: usize, forget: usize) {
     naked_asm!(
-        "sfence.vma",
         "csrw satp, a0",
+        "beqz a1, 1f",
         "sfence.vma",
-        "li a0, {frame}",
+        "1: li a0, {frame}",
         "sd ra, {kernel_ra}(a0)",
         "sd sp, {kernel_ra}+8(a0)",
         "sd tp, {kernel_ra}+16(a0)",
@@ -192,9 +199,8 @@ extern "C" fn leave() {
         "ld s10, {kernel_s}+80(a0)",
         "ld s11, {kernel_s}+88(a0)",
         "ld t1, {kernel_satp}(a0)",
-        "sfence.vma",
+        // The kernel's own mappings, which have an identifier of their own, never change.
         "csrw satp, t1",
-        "sfence.vma",
         "ret",
         frame = const FRAME,
         kernel_ra = const offset_of!(TrapFrame, kernel_ra),

@@ -17,6 +17,13 @@ pub const SYSTEM_CALL: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause(pub usize);
 
+impl Cause {
+    /// Whether `stval` holds the address that could not be used.
+    pub fn has_address(self) -> bool {
+        matches!(self.0, 0 | 1 | 4..=7 | 12 | 13 | 15)
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

@@ -10,3 +10,10 @@ pub mod ktap;
 pub mod print;
 
 pub use arguments::Arguments;
+
+/// Loops for ever. Without the instruction that hints at it: QEMU takes that one for a reason to pause.
+pub fn spin() -> ! {
+    loop {
+        core::hint::black_box(());
+    }
+}

@@ -8,7 +8,5 @@ use user::Arguments;
 user::program!(main);
 
 fn main(_: Arguments) -> i64 {
-    loop {
-        core::hint::spin_loop();
-    }
+    user::spin()
 }
