@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::grade::{GradedCheck, GradedSession};
+use crate::grade::GradedCheck;
 use crate::lab::SessionId;
 
 /// Which of the two trees an event is about.
@@ -47,8 +47,8 @@ pub enum Event<'a> {
     BootStarted(&'a SessionId),
     /// A boot is over.
     BootFinished {
-        /// How it went.
-        session: &'a GradedSession,
+        /// Which.
+        session: &'a SessionId,
         /// How long it took.
         took: Duration,
     },

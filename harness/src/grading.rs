@@ -17,7 +17,7 @@ pub enum Booted {
     /// It ran.
     Ran {
         /// What it said.
-        transcript: Transcript,
+        transcript: Box<Transcript>,
         /// What is at the addresses that it named.
         places: Places,
     },

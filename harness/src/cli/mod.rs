@@ -1,6 +1,5 @@
 //! The command line: what can be asked for, and which exit code answers.
 
-mod doctor;
 mod failure;
 mod labs;
 mod replay;
@@ -49,8 +48,6 @@ enum Action {
         #[arg(long)]
         check: bool,
     },
-    /// Say what of QEMU, toolchain, target and sandbox features is there, and what mends what is missing
-    Doctor,
     /// Prove that a lab's checks accept the reference and catch the starter and every mutant
     Selftest(Selftest),
     /// Print the JSON Schema of the grade document
@@ -140,11 +137,7 @@ impl Context {
 
 /// What checks can be judged by, for the readers of lab files.
 fn judges() -> Judges<'static> {
-    Judges {
-        oracles: oracle::NAMES,
-        statistics: &metrics::STATISTICS,
-        workload_programs: &oracle::WORKLOAD_PROGRAMS,
-    }
+    Judges { oracles: oracle::NAMES, statistics: &metrics::STATISTICS, workload_programs: &oracle::WORKLOAD_PROGRAMS }
 }
 
 /// Reads the command line, does what it says, and answers with the exit code.
@@ -162,7 +155,6 @@ pub fn main() -> ExitCode {
         Action::Run(options) => Context::find(course).and_then(|context| run::run(&context, options)),
         Action::Replay(options) => Context::find(course).and_then(|context| replay::replay(&context, options)),
         Action::Labs { check } => Context::find(course).and_then(|context| labs::labs(&context, *check)),
-        Action::Doctor => doctor::doctor(course),
         Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),
         Action::Schema => terminal::print(&crate::report::json::schema()),
     };

@@ -33,7 +33,8 @@ pub fn print(text: &str) -> Result<ExitCode, Failure> {
 /// Says why a command could not be done.
 pub fn complain(failure: &Failure) {
     let style = |style: Style| style.force_styling(colours(&io::stderr()));
-    let mut text = format!("{}: failed to {}\n", style(Style::new().red().bold()).apply_to("error"), said(&*failure.error));
+    let mut text =
+        format!("{}: failed to {}\n", style(Style::new().red().bold()).apply_to("error"), said(&*failure.error));
     let mut cause = failure.error.source();
     while let Some(error) = cause {
         text.push_str(&format!("  because: {}\n", said(error)));

@@ -82,7 +82,7 @@ impl Listener for Live {
                 self.show_running();
             }
             Event::BootFinished { session, took } => {
-                self.running.retain(|id| *id != session.id);
+                self.running.retain(|id| *id != session.0);
                 self.booted += 1;
                 self.boots += took;
                 self.show_running();
