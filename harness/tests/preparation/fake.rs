@@ -48,6 +48,7 @@ build:
     - --features={features}
     - --config
     - "build.rustflags = ['--remap-path-prefix={tree}=.', '--remap-path-prefix={cargo-home}=cargo-home', '--remap-path-prefix={rust-source}=/rustc/{rust-commit}']"
+  environment: { CARGO_TARGET_DIR: "{tree}/target", RUSTC_WRAPPER: "" }
   kernel: target/release/tiny
   programs: [target/release/hello]
 qemu:
