@@ -4,20 +4,31 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
+use object::{Object as _, ObjectSymbol as _, SymbolKind};
 
 use crate::owner::Owner;
 
-/// The line table and the symbols of one ELF file.
+/// The line table and the functions of one ELF file.
 pub struct Symbols {
     loader: Loader,
+    /// By address.
+    functions: Vec<Function>,
+}
+
+/// A function that was compiled as such, rather than into others.
+struct Function {
+    address: u64,
+    size: u64,
+    /// Demangled, with the path of its modules, which line tables leave out.
+    name: String,
 }
 
 /// Where an address lies in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The function, demangled; where the compiler put it into another one, still its own name.
+    /// The function: with its path if it was compiled as such, with its bare name if it was compiled into another.
     pub function: Option<String>,
-    /// The source file, as the compiler was told to name it.
+    /// The source file, as the compiler was told to name it: for a kernel of ours, relative to its root.
     pub file: Option<String>,
     /// The line in it, from one.
     pub line: Option<u32>,
@@ -42,33 +53,33 @@ impl Symbols {
     /// # Errors
     /// When it is missing or is none.
     pub fn open(path: &Path) -> Result<Self, SymbolsError> {
-        match Loader::new(path) {
-            Ok(loader) => Ok(Self { loader }),
-            Err(error) => Err(SymbolsError { path: path.to_owned(), what: error.to_string() }),
-        }
+        let error = |what: String| SymbolsError { path: path.to_owned(), what };
+        let content = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
+        let functions = functions(&content).map_err(|cause| error(cause.to_string()))?;
+        let loader = Loader::new(path).map_err(|cause| error(cause.to_string()))?;
+        Ok(Self { loader, functions })
     }
 
-    /// Where the instruction at `address` comes from: the innermost function first, then those that it was put into
-    /// by the compiler. Empty where nothing is known.
+    /// Where the instruction at `address` comes from: the innermost function first, then those that it was compiled
+    /// into. Empty where nothing is known.
     pub fn places(&self, address: u64) -> Vec<Place> {
         let mut places = Vec::new();
         if let Ok(mut frames) = self.loader.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {
-                let function = frame.function.as_ref();
-                let name = function.and_then(|name| name.demangle().ok()).map(|name| plain(&name));
+                let name = frame.function.as_ref().and_then(|name| name.demangle().ok());
                 let location = frame.location.as_ref();
-                let file = location.and_then(|location| location.file).map(|file| relative(file).to_owned());
-                places.push(Place { function: name, file, line: location.and_then(|location| location.line) });
+                places.push(Place {
+                    function: name.map(|name| plain(&name).to_owned()),
+                    file: location.and_then(|location| location.file).map(|file| short(file).to_owned()),
+                    line: location.and_then(|location| location.line).filter(|&line| line != 0),
+                });
             }
         }
-        // Line tables alone name no functions; the symbol table does, for the outermost one.
-        match places.last_mut() {
-            Some(Place { function: function @ None, .. }) => *function = self.symbol(address),
-            Some(_) => {}
-            None => {
-                let function = self.symbol(address);
-                places.extend(function.map(|name| Place { function: Some(name), file: None, line: None }));
+        if let Some(function) = self.function(address) {
+            if places.is_empty() {
+                places.push(Place { function: None, file: None, line: None });
             }
+            places.last_mut().expect("one was pushed").function = Some(function.name.clone());
         }
         places
     }
@@ -79,10 +90,25 @@ impl Symbols {
         self.places(address.saturating_sub(1))
     }
 
-    fn symbol(&self, address: u64) -> Option<String> {
-        let name = self.loader.find_symbol(address)?;
-        Some(plain(&addr2line::demangle_auto(name.into(), None)))
+    fn function(&self, address: u64) -> Option<&Function> {
+        let after = self.functions.partition_point(|function| function.address <= address);
+        let function = &self.functions[after.checked_sub(1)?];
+        (address - function.address < function.size).then_some(function)
     }
+}
+
+fn functions(content: &[u8]) -> object::Result<Vec<Function>> {
+    let file = object::File::parse(content)?;
+    // Local labels, of which RISC-V has many, are no functions.
+    let symbols = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);
+    let mut functions: Vec<Function> = symbols
+        .filter_map(|symbol| {
+            let name = addr2line::demangle_auto(symbol.name().ok()?.into(), None);
+            Some(Function { address: symbol.address(), size: symbol.size(), name: plain(&name).to_owned() })
+        })
+        .collect();
+    functions.sort_by_key(|function| function.address);
+    Ok(functions)
 }
 
 impl fmt::Debug for Symbols {
@@ -104,18 +130,22 @@ impl fmt::Display for Place {
 }
 
 /// A demangled name without the hash that older mangling ends in, which differs from build to build.
-fn plain(name: &str) -> String {
+fn plain(name: &str) -> &str {
     let is_hash =
-        |hash: &str| hash.len() == 17 && hash.starts_with('h') && hash[1..].bytes().all(|b| b.is_ascii_hexdigit());
+        |end: &str| end.len() == 17 && end.starts_with('h') && end[1..].bytes().all(|b| b.is_ascii_hexdigit());
     match name.rsplit_once("::") {
-        Some((path, hash)) if is_hash(hash) => path.to_owned(),
-        _ => name.to_owned(),
+        Some((path, hash)) if is_hash(hash) => path,
+        _ => name,
     }
 }
 
-/// Paths that the compiler was told to shorten can begin with what it was told to put there.
-fn relative(path: &str) -> &str {
-    path.trim_start_matches("./")
+/// A path without what differs from machine to machine, or from toolchain to toolchain: `./`, and `/rustc/<commit>/`
+/// before the standard library's files.
+fn short(path: &str) -> &str {
+    match path.strip_prefix("/rustc/").and_then(|path| path.split_once('/')) {
+        Some((_, library)) => library,
+        None => path.trim_start_matches("./"),
+    }
 }
 
 #[cfg(test)]

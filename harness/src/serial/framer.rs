@@ -236,3 +236,6 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

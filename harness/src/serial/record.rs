@@ -206,6 +206,10 @@ pub struct NoRecord(pub String);
 /// When it is no JSON object, when `n` or `r` is missing or of another type, or when a field that its kind must have
 /// is; with the column, counted in bytes from the mark.
 pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
+    // The library would also read a struct's fields from an array.
+    if !text.trim_start().starts_with('{') {
+        return Err(NoRecord("expected `{` at column 1".into()));
+    }
     let header: Header = read(text)?;
     let record = match header.r.as_str() {
         "boot" => Record::Boot(read(text)?),
@@ -224,7 +228,7 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
     Ok(Numbered { n: header.n, record })
 }
 
-/// `serde_json` bounds the depth of nesting and never panics, whatever the text.
+/// The library bounds the depth of nesting of what it keeps, skips the rest without recursion, and never panics.
 fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, NoRecord> {
     // The library's message ends in a line, always the first, and a column.
     serde_json::from_str(text).map_err(|error| NoRecord(error.to_string().replace(" at line 1 column ", " at column ")))
@@ -309,3 +313,6 @@ impl std::fmt::Display for Address {
         write!(f, "{:#x}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

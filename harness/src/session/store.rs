@@ -158,7 +158,8 @@ pub fn load(directory: &Path, session: &SessionId) -> Result<Transcript, StoreEr
         path: json_path.clone(),
         line: error.line(),
         column: error.column(),
-        what: error.to_string(),
+        // The library's own message ends in the place too.
+        what: error.to_string().rsplit_once(" at line ").map_or_else(|| error.to_string(), |(what, _)| what.to_owned()),
     };
     // The version first: another one may have other fields.
     let AnyVersion { format } = serde_json::from_slice(&json).map_err(json_error)?;

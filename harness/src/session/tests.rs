@@ -1,5 +1,6 @@
 //! Boots of real QEMUs with kernels of a few instructions. None of these tests depends on how fast the machine is.
 
+mod ending;
 mod machine_code;
 
 use std::fs;

@@ -150,3 +150,6 @@ impl Watch {
         self.asleep_samples >= STALL_SAMPLES && now.saturating_sub(self.asleep_since) >= STALL
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,3 +130,27 @@ fn nesting_without_end_is_cut_and_named() {
     let document = document(&text);
     assert!(document.problems.iter().any(|problem| problem.what.contains("levels")));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_output_makes_the_reader_panic_and_no_bad_result_is_lost(
+        lines in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::prelude::Just("KTAP version 1".to_owned()),
+                "( |  |    ){0,3}(KTAP version 1|1\\.\\.[0-9]{1,3}|# Subtest: [a-z]|# note|ok [0-9]{1,2} - x|not ok [0-9]{1,2} y|ok [0-9] z # SKIP)",
+                "\\PC{0,20}",
+            ],
+            0..40,
+        )
+    ) {
+        let documents = documents(&lines.join("\n"));
+        // At the outermost level, where nothing can be unclear.
+        let begun = lines.iter().position(|line| line == "KTAP version 1").unwrap_or(lines.len());
+        let one = lines.iter().filter(|line| line.contains("KTAP version 1")).count() == 1;
+        let bad = lines[begun..].iter().filter(|line| line.starts_with("not ok ")).count();
+        if one {
+            let failed = documents.iter().flat_map(|document| &document.tests).filter(|test| test.status.is_bad()).count();
+            proptest::prop_assert!(failed >= bad, "{documents:?}");
+        }
+    }
+}
