@@ -163,12 +163,14 @@ fn current() -> usize {
 /// Runs processes on this hart, for ever.
 pub fn run() -> ! {
     let hart = hart::this();
+    let mut ticking = false;
     loop {
         let mut table = TABLE.lock();
         let Some(slot) = table.ready.pop() else {
             table.idle |= 1 << hart.id();
             drop(table);
             timer::never();
+            ticking = false;
             csr::wait_for_interrupt();
             forget_wake_up();
             continue;
@@ -177,7 +179,12 @@ pub fn run() -> ! {
         table.slots[slot].state = State::Running;
         let stack = table.slots[slot].stack;
         hart.running.store(slot + 1, Relaxed);
-        timer::begin_turn();
+        // The next tick stays where it is when processes change: if they put it off, it might never come, and with
+        // `-icount` it is what makes QEMU let other harts run.
+        if !ticking {
+            timer::begin_turn();
+            ticking = true;
+        }
         table.forget();
         // SAFETY: a ready process has left its stack, and the lock keeps all others from going on with it. It comes
         // back here with the lock held.
@@ -238,29 +245,29 @@ extern "C" fn begin() -> ! {
     process.live()
 }
 
-/// Lets other processes run, if there are any that could. Interrupts must be off.
+/// At the timer's interrupt, lets another process run if there is one that could. Interrupts must be off.
 pub fn end_turn() {
+    timer::begin_turn();
+    let_others_run();
+}
+
+/// Lets other processes run, and other harts. Interrupts must be off.
+///
+/// With `-icount` a hart of QEMU's keeps its turn until some timer fires, so a program that polls would otherwise keep
+/// from running what it waits for.
+pub fn give_way() {
+    csr::pass_turn();
+    let_others_run();
+}
+
+fn let_others_run() {
     if READY.load(Relaxed) > 0 {
         let mut table = TABLE.lock();
         let slot = current();
         table.slots[slot].state = State::Ready;
         table.ready.push(slot);
         drop(leave(table));
-    } else {
-        timer::begin_turn();
     }
-}
-
-/// What a process that polls sleeps between two looks, when no other is ready: without a pause it would use up the
-/// turns that QEMU gives to its hart.
-const POLLING_NAP: u64 = 10_000;
-
-/// Ends the turn on the process's own wish. Interrupts must be off.
-pub fn give_way() {
-    if READY.load(Relaxed) == 0 {
-        timer::nap(POLLING_NAP);
-    }
-    end_turn();
 }
 
 /// Takes note of a wake-up.

@@ -95,6 +95,8 @@ impl<T> SpinLock<T> {
             platform::set_software_interrupt(sleepers.trailing_zeros() as usize, true);
             sleepers &= sleepers - 1;
         }
+        // Else this hart could take the lock again and again before they are awake.
+        csr::pass_turn();
     }
 
     /// Whether that hart holds the lock.

@@ -25,7 +25,7 @@ pub fn set_turn(nanoseconds: u64) {
     TURN.store(ticks(nanoseconds).max(1), Relaxed);
 }
 
-/// Begins a turn: this hart is interrupted at its end.
+/// Has this hart interrupted when a turn is over.
 pub fn begin_turn() {
     set(csr::read!("time") as u64 + TURN.load(Relaxed));
 }
