@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod course;
 pub mod digest;
+pub mod doctor;
 pub mod files;
 pub mod image;
 pub mod kind;
