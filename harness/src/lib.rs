@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cli;
 pub mod course;
 pub mod digest;
+pub mod doctor;
 pub mod event;
 pub mod evidence;
 pub mod excerpt;

@@ -1,5 +1,6 @@
 //! The course: labs, kernel kinds, and each kind's own tree, wherever `grader` is run.
 
+mod check;
 mod embedded;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,14 @@ pub enum CourseError {
     /// A file of the course is wrong or cannot be read.
     #[error(transparent)]
     File(#[from] ReadError),
+    /// A lab has no starter for a file that it takes.
+    #[error("find the starter of lab {lab}: {path} is missing")]
+    NoStarter {
+        /// The lab.
+        lab: LabId,
+        /// The file that should be there.
+        path: PathBuf,
+    },
     /// There is no such lab.
     #[error("find lab `{id}`: {}", unknown(.meant, .known))]
     UnknownLab {
@@ -94,7 +103,7 @@ impl CourseError {
     /// Whose fault it is.
     pub fn owner(&self) -> Owner {
         match self {
-            Self::NotOne { .. } | Self::UnknownLab { .. } => Owner::Caller,
+            Self::NotOne { .. } | Self::UnknownLab { .. } | Self::NoStarter { .. } => Owner::Caller,
             Self::Unpack(_) | Self::Read { .. } => Owner::Harness,
             Self::File(error) => error.owner(),
         }

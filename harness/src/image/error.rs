@@ -11,11 +11,11 @@ use crate::owner::Owner;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A program is not there.
-    #[error("start `{program}`; install it: {remedy}")]
+    #[error("start `{program}`; {remedy}")]
     ToolMissing {
         /// The program.
         program: String,
-        /// The command that installs it.
+        /// How to get it.
         remedy: String,
         /// What the system says.
         #[source]

@@ -33,6 +33,8 @@ pub struct Order<'a> {
     pub tree: &'a SourceTree,
     /// The features that the lab names.
     pub features: &'a [String],
+    /// The toolchain that builds in the course's own tree: [`Toolchain::of`].
+    pub toolchain: &'a Toolchain,
     /// The folder of the student's repository that is the kernel's root; messages name files from the repository's.
     pub root: &'a Path,
     /// Where trees and images are kept.
@@ -95,8 +97,7 @@ const FETCH_LIMIT: Duration = Duration::from_secs(300);
 /// [`BuildError::OwnTree`] where every file is the course's own.
 pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Outcome, BuildError> {
     let own_tree = order.course.root.join(&order.kind.source);
-    let toolchain = Toolchain::of(&own_tree).await?;
-    let key = order.key(&toolchain);
+    let key = order.key();
     if let Some(image) = store::find(order.cache, &key) {
         return Ok(Outcome::Built(image));
     }
@@ -114,7 +115,7 @@ pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> R
     let ignore = &order.kind.ignore;
     order.tree.materialise(&folder, ignore).map_err(|(path, cause)| BuildError::io(path, cause))?;
     progress(Progress::Compiling);
-    Build::prepare(order, &toolchain, &folder).await?.run(&key, &own_tree, progress).await
+    Build::prepare(order, &folder).await?.run(&key, &own_tree, progress).await
 }
 
 /// Waits for the first of several locks that is free; the answer says which.
@@ -140,7 +141,7 @@ async fn lock(
 
 impl Order<'_> {
     /// What an image depends on. Where it is built is no part of it.
-    fn key(&self, toolchain: &Toolchain) -> String {
+    fn key(&self) -> String {
         let features = self.features.join(",");
         let how = format!("{:?}", self.kind.build);
         // Paths in kept warnings begin at the repository's root.
@@ -149,7 +150,7 @@ impl Order<'_> {
             ("tree", &self.tree.digest),
             ("features", &features),
             ("how", &how),
-            ("toolchain", &toolchain.verbose),
+            ("toolchain", &self.toolchain.verbose),
             ("root", &root),
         ];
         digest::of_parts(parts.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
@@ -186,7 +187,7 @@ impl Said {
 }
 
 impl<'a> Build<'a> {
-    async fn prepare(order: &'a Order<'a>, toolchain: &Toolchain, folder: &'a Path) -> Result<Self, BuildError> {
+    async fn prepare(order: &'a Order<'a>, folder: &'a Path) -> Result<Self, BuildError> {
         let sysroot = toolchain::sysroot(folder).await?;
         let target = order.kind.build.target.clone().unwrap_or_default();
         if !target.is_empty() && !toolchain::has_target(&sysroot, &target) {
@@ -199,7 +200,7 @@ impl<'a> Build<'a> {
             ("tree", text(folder)),
             ("cargo-home", text(&toolchain::cargo_home())),
             ("rust-source", text(&sysroot.join("lib/rustlib/src/rust"))),
-            ("rust-commit", toolchain.commit.clone()),
+            ("rust-commit", order.toolchain.commit.clone()),
         ]);
         Ok(Self { order, folder, values })
     }

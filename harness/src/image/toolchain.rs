@@ -21,7 +21,7 @@ pub struct Toolchain {
 }
 
 /// How to get a toolchain.
-pub const REMEDY: &str = "apt-get install rustup && rustup default stable (or see https://rustup.rs)";
+pub const REMEDY: &str = "install rustup (https://rustup.rs), then type: rustup default stable";
 
 /// The variables that a builder gets of ours: where its tools and caches are, and how a network is reached. Everything
 /// else could change what is built.
@@ -114,7 +114,7 @@ pub(super) fn run_error(
         process::RunError::Spawn(cause) => {
             let remedy = match program {
                 "cargo" | "rustc" => REMEDY.to_owned(),
-                program => format!("apt-get install {program}"),
+                program => format!("is it installed, and on the PATH? (`apt-get install {program}`)"),
             };
             BuildError::ToolMissing { program: program.to_owned(), remedy, cause }
         }

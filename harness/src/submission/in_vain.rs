@@ -44,20 +44,24 @@ pub(super) fn find(tree: &dyn Tree, search: &Search<'_>, kind: &Kind, root: &Pat
     let handed_out = handed_out(search, kind)?;
     // Notes and scripts of the student's own beside the kernel's folders are nobody's business.
     let folders: BTreeSet<_> = handed_out.keys().filter_map(|path| first_folder(path)).collect();
+    let mut files = Vec::new();
+    for folder in &folders {
+        files.extend(tree.list(&root.join(folder), &kind.ignore)?);
+    }
+    for file in handed_out.keys().filter(|path| first_folder(path).is_none()) {
+        let path = root.join(file);
+        files.extend(tree.id(&path)?.map(|id| (path, id)));
+    }
     let taken = search.lab.kernels.get(&kind.id).map(|kernel| &kernel.files);
     let mut untaken = Vec::new();
-    for (path, id) in tree.list(root, &kind.ignore)? {
+    for (path, id) in files {
         let Ok(file) = path.strip_prefix(root) else { continue };
         if taken.is_some_and(|taken| taken.iter().any(|taken| taken == file)) {
             continue;
         }
         match handed_out.get(file) {
             Some(contents) if contents.contains(&id) => {}
-            Some(_) => untaken.push(Untaken { path, added: false }),
-            None if first_folder(file).is_some_and(|folder| folders.contains(&folder)) => {
-                untaken.push(Untaken { path, added: true });
-            }
-            None => {}
+            contents => untaken.push(Untaken { added: contents.is_none(), path }),
         }
     }
     untaken.sort();

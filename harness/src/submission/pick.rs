@@ -58,7 +58,11 @@ fn is_within(path: &Path, folder: &Path) -> bool {
 fn open(folder: &Path) -> Result<Repository, SubmissionError> {
     Repository::discover(folder).map_err(|cause| match cause.code() {
         ErrorCode::NotFound => SubmissionError::NotARepository { path: folder.to_owned() },
-        ErrorCode::Owner => SubmissionError::ForeignOwner { path: folder.to_owned() },
+        ErrorCode::Owner => {
+            // Git wants the very folder that holds the repository to be named.
+            let root = folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder);
+            SubmissionError::ForeignOwner { path: root.to_owned() }
+        }
         _ => SubmissionError::Git { repository: folder.display().to_string(), cause },
     })
 }

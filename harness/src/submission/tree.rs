@@ -37,6 +37,9 @@ pub trait Tree {
     /// The content of a file that [`entry`](Self::entry) found no larger than [`LIMIT`].
     fn read(&self, path: &Path) -> Result<Vec<u8>, SubmissionError>;
 
+    /// Git's id of the content of a file; none for what is no regular file. Files over [`LIMIT`] have the id zero.
+    fn id(&self, path: &Path) -> Result<Option<Oid>, SubmissionError>;
+
     /// The regular files under a folder that the student means to keep: what Git ignores is left out. Files over
     /// [`LIMIT`] have the id zero.
     fn list(&self, folder: &Path, ignore: &[String]) -> Result<Vec<Listed>, SubmissionError>;
@@ -106,6 +109,12 @@ impl Tree for CommitTree {
         Ok(blob.content().to_vec())
     }
 
+    fn id(&self, path: &Path) -> Result<Option<Oid>, SubmissionError> {
+        let root = self.root()?;
+        let entry = tree_entry(&root, path).map_err(|cause| self.error(cause))?;
+        Ok(entry.filter(|entry| entry.kind() == Some(ObjectType::Blob)).map(|entry| entry.id()))
+    }
+
     fn list(&self, folder: &Path, ignore: &[String]) -> Result<Vec<Listed>, SubmissionError> {
         let root = self.root()?;
         let tree = if folder.as_os_str().is_empty() {
@@ -141,6 +150,10 @@ pub struct WorkTree {
 }
 
 impl WorkTree {
+    fn git_error(&self, cause: git2::Error) -> SubmissionError {
+        SubmissionError::Git { repository: self.root.display().to_string(), cause }
+    }
+
     fn error(&self, path: &Path, cause: io::Error) -> SubmissionError {
         SubmissionError::Read { path: self.root.join(path), cause }
     }
@@ -181,35 +194,41 @@ impl Tree for WorkTree {
         Ok(content)
     }
 
+    fn id(&self, path: &Path) -> Result<Option<Oid>, SubmissionError> {
+        let Some(Entry::File(size)) = self.entry(path)? else { return Ok(None) };
+        if size > LIMIT {
+            return Ok(Some(Oid::ZERO_SHA1));
+        }
+        Oid::hash_object(ObjectType::Blob, &self.read(path)?).map(Some).map_err(|cause| self.git_error(cause))
+    }
+
     fn list(&self, folder: &Path, ignore: &[String]) -> Result<Vec<Listed>, SubmissionError> {
+        if self.entry(folder)? != Some(Entry::Folder) {
+            return Ok(Vec::new());
+        }
         let paths = files::list(&self.root.join(folder), ignore).map_err(|cause| self.error(folder, cause))?;
         let mut list = Vec::new();
         for path in paths.into_iter().map(|path| folder.join(path)) {
-            if self.repository.is_path_ignored(&path).unwrap_or(false) {
-                continue;
+            if !self.repository.is_path_ignored(&path).unwrap_or(false)
+                && let Some(id) = self.id(&path)?
+            {
+                list.push((path, id));
             }
-            let size = fs::symlink_metadata(self.root.join(&path)).map_or(0, |data| data.len());
-            let id =
-                if size > LIMIT { Ok(Oid::ZERO_SHA1) } else { Oid::hash_object(ObjectType::Blob, &self.read(&path)?) };
-            let name = self.root.display().to_string();
-            list.push((path, id.map_err(|cause| SubmissionError::Git { repository: name, cause })?));
         }
         Ok(list)
     }
 
     fn differs_from_head(&self, lab: &Lab, kind: &KindId, root: &Path) -> Result<bool, SubmissionError> {
-        let git = |cause| SubmissionError::Git { repository: self.root.display().to_string(), cause };
         let Some(head) = self.head else { return Ok(true) };
-        let tree = self.repository.find_commit(head).and_then(|commit| commit.tree()).map_err(git)?;
+        let tree = self
+            .repository
+            .find_commit(head)
+            .and_then(|commit| commit.tree())
+            .map_err(|cause| self.git_error(cause))?;
         for file in lab.kernels.get(kind).map(|kernel| &kernel.files).into_iter().flatten() {
             let path = root.join(file);
-            let committed = tree_entry(&tree, &path).map_err(git)?.map(|entry| entry.id());
-            let on_disk = match self.entry(&path)? {
-                Some(Entry::File(size)) if size <= LIMIT => {
-                    Some(Oid::hash_object(ObjectType::Blob, &self.read(&path)?).map_err(git)?)
-                }
-                _ => None,
-            };
+            let committed = tree_entry(&tree, &path).map_err(|cause| self.git_error(cause))?.map(|entry| entry.id());
+            let on_disk = self.id(&path)?;
             if committed != on_disk {
                 return Ok(true);
             }

@@ -241,3 +241,20 @@ fn a_mutant_whose_text_is_not_there_exactly_once_is_reported() {
     assert!(said[0].starts_with("2:9: there is no check `sund`"), "{said:?}");
     assert!(said[1].contains("2 times") && said[1].starts_with("4:34:"), "{said:?}");
 }
+
+#[test]
+fn a_check_of_the_course_reports_kinds_labs_mutants_and_missing_starters() {
+    let fake = Fake::new();
+    assert!(fake.course.check(JUDGES).unwrap().is_empty());
+    fs::remove_file(fake.path("course/labs/answer/handout/src/answer.rs")).unwrap();
+    write(&fake.path("course/labs/answer/mutants/broken.yaml"), "title: Broken\nfails: [sound]\nedits: []\n");
+    write(&fake.path("course/labs/second/lab.yaml"), "id: second\n");
+    write(&fake.path("course/labs/kernels/other/kernel.yaml"), "id: other\n");
+    let wrong: Vec<String> = fake.course.check(JUDGES).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(wrong.len(), 4, "{wrong:#?}");
+    for part in
+        ["kernels/other/kernel.yaml:1:1", "handout/src/answer.rs is missing", "broken.yaml:3:8", "second/lab.yaml:1:1"]
+    {
+        assert!(wrong.iter().any(|said| said.contains(part)), "{part} is not in {wrong:#?}");
+    }
+}

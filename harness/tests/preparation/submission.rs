@@ -286,3 +286,18 @@ fn many_files_changed_in_vain_are_counted() {
     let in_vain = find(&fake, &folder).unwrap().in_vain;
     assert_eq!((in_vain.named.len(), in_vain.more), (20, 10));
 }
+
+#[test]
+fn a_repository_of_another_user_is_refused_with_the_command_that_trusts_it() {
+    let (fake, folder, _) = solved();
+    // Only root can give a repository away.
+    if std::os::unix::fs::chown(&folder, Some(65_534), None).is_err() {
+        return;
+    }
+    std::os::unix::fs::chown(folder.join(".git"), Some(65_534), None).unwrap();
+    let error = find(&fake, &folder.join("src")).unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, SubmissionError::ForeignOwner { .. }), "{said}");
+    let command = format!("git config --global --add safe.directory '{}'", folder.display());
+    assert!(said.contains(&command), "{said}");
+}
