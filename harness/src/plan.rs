@@ -5,7 +5,7 @@ use std::path::Path;
 use abi::boot::{MAX_ARENA_REGIONS, Options};
 
 use crate::kind::Kind;
-use crate::lab::{Deadline, Lab, Session, SessionId};
+use crate::lab::{Deadline, Judge, Lab, Session, SessionId};
 use crate::oracle;
 use crate::seed::Seed;
 use crate::session::Boot;
@@ -33,7 +33,7 @@ pub fn boots(lab: &Lab, seed: Seed, wanted: impl Fn(&Session) -> bool) -> Vec<Pl
                 id,
                 session: session.id.clone(),
                 script: script.clone(),
-                options: options(session, tick),
+                options: options(lab, session, tick),
             })
         })
         .collect()
@@ -47,7 +47,7 @@ fn with_seed(line: &str, seed: Seed) -> String {
     }
 }
 
-fn options(session: &Session, tick: Option<u64>) -> Options {
+fn options(lab: &Lab, session: &Session, tick: Option<u64>) -> Options {
     let mut arena = [None; MAX_ARENA_REGIONS];
     for (place, region) in arena.iter_mut().zip(&session.arena) {
         *place = Some(*region);
@@ -56,7 +56,9 @@ fn options(session: &Session, tick: Option<u64>) -> Options {
         Deadline::Guest(nanoseconds) => Some(nanoseconds),
         Deadline::Wall(_) => None,
     };
-    Options { pages: session.pages, arena, tick, deadline }
+    let readers = lab.checks.iter().filter(|check| check.sessions.contains(&session.id));
+    let untraced = !readers.into_iter().any(|check| matches!(check.judge, Judge::Oracle(_) | Judge::Metric { .. }));
+    Options { pages: session.pages, arena, untraced, tick, deadline }
 }
 
 impl Planned {

@@ -178,19 +178,10 @@ impl<'a> Run<'a> {
         let mut grade = self.opening()?;
         let mut boots = Boots::new();
         let mut reference = Boots::new();
-        match qemu::version(&job.kind.qemu).await {
-            Err(error) => grade.build = Build::Error { reason: format!("failed to {}", qemu::with_help(&error)) },
-            Ok(version) => {
-                grade.tools.qemu = version;
-                match Toolchain::of(&job.course.root.join(&job.kind.source)).await {
-                    Ok(toolchain) => grade.tools.compiler = first_line(&toolchain.verbose),
-                    Err(error) => grade.build = error_of(&error),
-                }
-                let image = self.build(&mut grade, listener).await?;
-                if let Some(image) = image {
-                    (boots, reference) = self.boot(&image, listener).await?;
-                }
-            }
+        if let Some(toolchain) = self.tools(&mut grade).await
+            && let Some(image) = self.build(&toolchain, &mut grade, listener).await?
+        {
+            (boots, reference) = self.boot(&toolchain, &image, listener).await?;
         }
         let mut grade = grading::grade(grade, job.lab, job.wanted, &self.plan, &boots, &reference);
         for check in &grade.checks {
@@ -201,6 +192,28 @@ impl<'a> Run<'a> {
             folder.save_grade(&grade)?;
         }
         Ok(grade)
+    }
+
+    /// Names the tools in the grade; `None` when one is missing, and the grade says which.
+    async fn tools(&self, grade: &mut Grade) -> Option<Toolchain> {
+        let job = self.job;
+        let own_tree = job.course.root.join(&job.kind.source);
+        let (qemu, toolchain) = tokio::join!(qemu::version(&job.kind.qemu), Toolchain::of(&own_tree));
+        match (qemu, toolchain) {
+            (Ok(qemu), Ok(toolchain)) => {
+                grade.tools.qemu = qemu;
+                grade.tools.compiler = first_line(&toolchain.verbose);
+                Some(toolchain)
+            }
+            (Err(error), _) => {
+                grade.build = Build::Error { reason: format!("failed to {}", qemu::with_help(&error)) };
+                None
+            }
+            (_, Err(error)) => {
+                grade.build = error_of(&error);
+                None
+            }
+        }
     }
 
     /// The grade with all that is known before anything is built.
@@ -234,14 +247,19 @@ impl<'a> Run<'a> {
     }
 
     /// Builds the submission; `None` when there is nothing to boot, and the grade says why.
-    async fn build(&mut self, grade: &mut Grade, listener: &mut dyn Listener) -> Result<Option<Image>, RunError> {
+    async fn build(
+        &mut self,
+        toolchain: &Toolchain,
+        grade: &mut Grade,
+        listener: &mut dyn Listener,
+    ) -> Result<Option<Image>, RunError> {
         let job = self.job;
         if let Err(faults) = &job.submission.files {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             grade.build = Build::Refused { reason: faults.join("; "), diagnostics: String::new(), places: Vec::new() };
             return Ok(None);
         }
-        let built = self.build_tree(&self.tree, Side::Submission, listener).await;
+        let built = self.build_tree(toolchain, &self.tree, Side::Submission, listener).await;
         self.clock.build += built.1;
         match built.0 {
             Ok(Outcome::Built(image)) => {
@@ -271,6 +289,7 @@ impl<'a> Run<'a> {
 
     async fn build_tree(
         &self,
+        toolchain: &Toolchain,
         tree: &SourceTree,
         side: Side,
         listener: &mut dyn Listener,
@@ -282,7 +301,7 @@ impl<'a> Run<'a> {
             Side::Submission => job.submission.root.as_path(),
             Side::Reference => Path::new(""),
         };
-        let order = Order { course: job.course, kind: job.kind, tree, features, root, cache: job.cache };
+        let order = Order { course: job.course, kind: job.kind, tree, features, root, cache: job.cache, toolchain };
         listener.event(&Event::BuildStarted(side));
         let from = Instant::now();
         let notes = std::sync::Mutex::new(Vec::new());
@@ -316,14 +335,19 @@ impl<'a> Run<'a> {
     }
 
     /// Boots every session that is due, and those that a figure is compared with on the reference too.
-    async fn boot(&mut self, image: &Image, listener: &mut dyn Listener) -> Result<(Boots, Boots), RunError> {
+    async fn boot(
+        &mut self,
+        toolchain: &Toolchain,
+        image: &Image,
+        listener: &mut dyn Listener,
+    ) -> Result<(Boots, Boots), RunError> {
         let job = self.job;
         let compared: Vec<Planned> = self.plan.iter().filter(|planned| self.is_compared(planned)).cloned().collect();
         let mut reference = Boots::new();
         let mut reference_image = None;
         if !compared.is_empty() {
             let tree = SourceTree::new(job.course, job.lab, job.kind, Overlay::Reference)?;
-            let built = self.build_tree(&tree, Side::Reference, listener).await;
+            let built = self.build_tree(toolchain, &tree, Side::Reference, listener).await;
             self.clock.build += built.1;
             let failed = match built.0 {
                 Ok(Outcome::Built(built)) => {

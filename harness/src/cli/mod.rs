@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and which exit code answers.
 
+mod doctor;
 mod failure;
 mod labs;
 mod replay;
@@ -48,6 +49,8 @@ enum Action {
         #[arg(long)]
         check: bool,
     },
+    /// Say what of QEMU, toolchain, target and sandbox features is there, and what mends what is missing
+    Doctor,
     /// Prove that a lab's checks accept the reference and catch the starter and every mutant
     Selftest(Selftest),
     /// Print the JSON Schema of the grade document
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
         Action::Run(options) => Context::find(course).and_then(|context| run::run(&context, options)),
         Action::Replay(options) => Context::find(course).and_then(|context| replay::replay(&context, options)),
         Action::Labs { check } => Context::find(course).and_then(|context| labs::labs(&context, *check)),
+        Action::Doctor => doctor::doctor(course),
         Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),
         Action::Schema => terminal::print(&crate::report::json::schema()),
     };

@@ -69,7 +69,7 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
     let grade = finish(&job, &mut live)?;
     drop(live);
     let code = publish(&grade, &options.reports)?;
-    eprintln!("{:>12} {}; judge it again: grader replay {0}", "Kept in", quoted(&folder.path().display().to_string()));
+    eprintln!("{:>12} grader replay {}", "Judge again", quoted(&folder.path().display().to_string()));
     Ok(code)
 }
 
