@@ -33,11 +33,20 @@ pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
     if reading.ending == Ending::PoweredOff && !any_failed {
         return Vec::new();
     }
-    let skipped = reading.console.len().saturating_sub(LAST_LINES);
-    let mut lines: Vec<String> = reading.console.iter().skip(skipped).map(|line| line.what.clone()).collect();
-    if skipped > 0 {
-        lines.insert(0, format!("… {skipped} lines before"));
+    let mut lines = Vec::new();
+    for document in &reading.ktap {
+        for (path, test) in document.what.leaves() {
+            if test.status.is_bad() {
+                let notes = [std::slice::from_ref(&test.note), &test.diagnostics].concat().join("; ");
+                lines.push(format!("check \"{}\": {}", path.join(" / "), notes.trim_start_matches("; ")));
+            }
+        }
     }
+    let skipped = reading.console.len().saturating_sub(LAST_LINES);
+    if skipped > 0 {
+        lines.push(format!("… {skipped} lines before"));
+    }
+    lines.extend(reading.console.iter().skip(skipped).map(|line| line.what.clone()));
     let mut chain = |addresses: &[Address]| {
         for address in addresses {
             lines.push(format!("  called from {}", place(*address, places)));

@@ -425,7 +425,11 @@ impl<'a> Run<'a> {
         }
         if same {
             for planned in &compared {
-                reference.extend(own.get(&planned.id).map(|booted| (planned.id.clone(), booted.clone())));
+                let Some(booted) = own.get(&planned.id) else { continue };
+                if let Some(folder) = job.folder {
+                    folder.save_boot(booted, true)?;
+                }
+                reference.insert(planned.id.clone(), booted.clone());
             }
         }
         self.clock.boots += from.elapsed();
