@@ -46,6 +46,16 @@ impl Backtrace {
     pub fn addresses(&self) -> &[usize] {
         &self.addresses[..self.count]
     }
+
+    /// The addresses as the end of a sentence.
+    pub fn in_words(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| {
+            self.addresses().iter().enumerate().try_for_each(|(index, address)| {
+                let lead = if index == 0 { ", called from" } else { "" };
+                write!(f, "{lead} {address:#x}")
+            })
+        })
+    }
 }
 
 /// As it stands in a record: a JSON array of strings.

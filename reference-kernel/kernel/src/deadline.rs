@@ -54,7 +54,7 @@ pub fn reached(interrupted: Interrupted) {
         };
         let mode = if at.user { "in a program" } else { "in the kernel" };
         let backtrace = Backtrace::follow(at.frame, at.satp);
-        console.line(format_args!("hart {hart}: {mode}, pc {:#x}, called from {backtrace}", at.pc));
+        console.line(format_args!("hart {hart}: {mode}, pc {:#x}{}", at.pc, backtrace.in_words()));
     }
     // SAFETY: as above.
     unsafe { trace::print_rest(console) };

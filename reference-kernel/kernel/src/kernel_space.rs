@@ -43,6 +43,12 @@ fn symbols() -> [usize; 4] {
         .map(|symbol| symbol.addr())
 }
 
+/// Whether an address lies in one of the pages under the kernel's stacks.
+pub fn is_stack_guard(address: usize) -> bool {
+    let of_processes = (0..SLOTS).map(|slot| stack(slot).start - PAGE..stack(slot).start);
+    of_processes.chain(hart::stack_guards()).any(|guard| guard.contains(&address))
+}
+
 /// Where the trampoline's code lies in memory.
 pub fn trampoline() -> usize {
     symbols()[0]

@@ -76,19 +76,19 @@ pub fn read_trace(process: &mut Process, buffer: usize, bytes: usize) -> Result<
     if buffer == 0 && bytes == 0 {
         return Ok(trace::print_next(&mut console::lock()) as usize);
     }
+    // What leaves the trace must arrive.
+    process.space.check_writable(buffer, bytes)?;
     let Some(pool) = pool::traced() else { return Ok(0) };
     let mut copied = 0;
     loop {
         let room = bytes / Operation::SIZE - copied;
         let batch = pool.lock().read_trace(room);
+        trace::print_lost(&mut console::lock(), &batch);
         if batch.entries().is_empty() {
             return Ok(copied);
         }
         for operation in batch.entries() {
-            process
-                .space
-                .copy_out(buffer + copied * Operation::SIZE, &to_bytes(operation))
-                .map_err(|_| Error::BadAddress)?;
+            process.space.copy_out(buffer + copied * Operation::SIZE, &to_bytes(operation))?;
             copied += 1;
         }
     }

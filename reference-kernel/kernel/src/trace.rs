@@ -30,7 +30,7 @@ pub struct Batch {
     pub from: u64,
     /// How many operations there are.
     pub operations: u64,
-    /// Operations lost since the batch before.
+    /// Operations lost, told with the last of those that were there.
     pub lost: u64,
     entries: [Operation; OPERATIONS_PER_RECORD],
     count: usize,
@@ -76,13 +76,8 @@ impl Trace {
 
     /// Takes out as many of the oldest operations as fit into `most` entries.
     pub fn take(&mut self, most: usize) -> Batch {
-        let mut batch = Batch {
-            from: self.read,
-            operations: 0,
-            lost: core::mem::take(&mut self.lost),
-            entries: [EMPTY; OPERATIONS_PER_RECORD],
-            count: 0,
-        };
+        let mut batch =
+            Batch { from: self.read, operations: 0, lost: 0, entries: [EMPTY; OPERATIONS_PER_RECORD], count: 0 };
         let most = most.min(batch.entries.len());
         while self.count > 0 {
             let group = 1 + (1..self.count).take_while(|&after| self.at(after).kind == Kind::FreeBlocks as u8).count();
@@ -97,6 +92,9 @@ impl Trace {
             self.first = (self.first + group) % self.ring.len();
             self.count -= group;
             self.read += 1;
+        }
+        if self.count == 0 {
+            batch.lost = core::mem::take(&mut self.lost);
         }
         batch
     }
@@ -127,11 +125,16 @@ pub unsafe fn print_rest(console: &mut Console) {
 }
 
 fn print(console: &mut Console, batch: &Batch) -> u64 {
-    if batch.lost > 0 {
-        console.record(|out| write!(out, "\"r\":\"lost\",\"operations\":{}", batch.lost));
-    }
     if batch.operations > 0 {
         console.record(|out| record::write_operations(out, batch.from, batch.entries()));
     }
+    print_lost(console, batch);
     batch.operations
+}
+
+/// Prints how many operations were lost, if any were.
+pub fn print_lost(console: &mut Console, batch: &Batch) {
+    if batch.lost > 0 {
+        console.record(|out| write!(out, "\"r\":\"lost\",\"operations\":{}", batch.lost));
+    }
 }

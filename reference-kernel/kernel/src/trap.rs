@@ -2,7 +2,7 @@
 
 use core::{arch::naked_asm, fmt};
 
-use crate::{csr, hart::Hart, scheduler};
+use crate::{csr, hart::Hart, kernel_space, scheduler};
 
 /// `scause` of a supervisor timer interrupt.
 pub const TIMER_INTERRUPT: usize = 1 << 63 | 5;
@@ -12,6 +12,8 @@ pub const SOFTWARE_INTERRUPT: usize = 1 << 63 | 1;
 
 /// `scause` of a system call.
 pub const SYSTEM_CALL: usize = 8;
+
+const ILLEGAL_INSTRUCTION: Cause = Cause(2);
 
 /// A value of `scause`, in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +134,12 @@ pub fn take_interrupt(cause: usize) -> bool {
 }
 
 extern "C" fn fault(stack: usize) -> ! {
-    let (cause, address, pc) = (csr::read!("scause"), csr::read!("stval"), csr::read!("sepc"));
-    panic!("{} in the kernel at address {address:#x}, pc {pc:#x}, stack pointer {stack:#x}", Cause(cause))
+    let (cause, address, pc) = (Cause(csr::read!("scause")), csr::read!("stval"), csr::read!("sepc"));
+    if kernel_space::is_stack_guard(address) {
+        panic!("the kernel's stack has overflowed: {cause} at address {address:#x}, pc {pc:#x}")
+    }
+    if cause == ILLEGAL_INSTRUCTION {
+        panic!("{cause} {address:#x} in the kernel, pc {pc:#x}; floating point is off, here and in programs")
+    }
+    panic!("{cause} in the kernel at address {address:#x}, pc {pc:#x}, stack pointer {stack:#x}")
 }

@@ -106,24 +106,34 @@ fn kill_loop() -> Result<(), Failure> {
 }
 
 fn kill_wait() -> Result<(), Failure> {
+    const LONG: u64 = 200_000_000;
     let child = match call::fork() {
         Ok(Fork::Child) => {
-            let grandchild = looping_child();
+            // Its child outlives it, and then ends by itself.
+            let grandchild = call::fork();
+            if grandchild == Ok(Fork::Child) {
+                poll_for(LONG);
+                call::exit(0)
+            }
             let _ = call::wait();
             call::exit(i64::from(grandchild.is_err()))
         }
         Ok(Fork::Parent(id)) => id,
         Err(error) => return Err(failure(format_args!("fork answered {error:?}"))),
     };
-    for _ in 0..5 {
-        call::yield_now();
-    }
+    poll_for(LONG / 4);
     ensure_answer!(call::kill(child), Ok(()));
     let ended = call::wait().map_err(|error| failure(format_args!("wait answered {error:?}")))?;
     ensure!(ended.id == child && ended.status == -1, "child {child} was killed, and process {} {ended}", ended.id);
-    // Its child is the next process, and an orphan by now.
-    ensure_answer!(call::kill(child + 1), Ok(()));
     Ok(())
+}
+
+/// Lets others run for so many nanoseconds.
+fn poll_for(nanoseconds: u64) {
+    let start = call::uptime();
+    while call::uptime() - start < nanoseconds {
+        call::yield_now();
+    }
 }
 
 fn kill_nobody() -> Result<(), Failure> {
