@@ -17,6 +17,7 @@ use super::process::{Exit, Output, Supervised};
 use super::watch::{self, Watch};
 use super::{Boot, Stop, Transcript, command};
 use crate::lab::SessionId;
+use crate::owner::Owner;
 
 /// How often new output is looked for.
 const POLL: Duration = Duration::from_millis(10);
@@ -97,6 +98,14 @@ pub enum BootError {
 }
 
 impl BootError {
+    /// Whose fault it is; never the submission's.
+    pub const fn owner(&self) -> Owner {
+        match self {
+            Self::NoProgram { .. } | Self::Cancelled { .. } => Owner::Caller,
+            Self::Spawn { .. } | Self::Refused { .. } | Self::Serial { .. } => Owner::Harness,
+        }
+    }
+
     /// What the person who reads the error can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -240,10 +249,16 @@ fn stop(exit: &Exit, message: &str, verdict: Option<Stop>) -> Stop {
 /// What QEMU said when it ended of itself, rather than for the guest.
 ///
 /// Both can give status 1. QEMU's own comes with a message, and a message that is no mere warning with nothing else.
+/// Asked by a signal to end, it says so and ends with 0, as if the guest had powered off.
 fn refusal(exit: &Exit, message: &str) -> Option<String> {
     let is_warning = |line: &&str| line.contains(": warning: ") || line.contains(": info: ");
     let errors: Vec<&str> = message.lines().filter(|line| !line.trim().is_empty() && !is_warning(line)).collect();
-    (exit.status.code() == Some(1) && !errors.is_empty()).then(|| errors.join("; "))
+    let own = match exit.status.code() {
+        Some(1) => !errors.is_empty(),
+        Some(0) => errors.iter().any(|line| line.contains("terminating on signal")),
+        _ => false,
+    };
+    own.then(|| errors.join("; "))
 }
 
 /// A file in memory that QEMU writes, and what has been read of it so far.

@@ -47,18 +47,18 @@ impl<'de> Deserialize<'de> for Entry {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Entry, A::Error> {
-                let letter: String = next(&mut items, "its letter")?;
+                let letter: char = next(&mut items, "its letter")?;
                 let client = next(&mut items, "the client")?;
                 let hart = next(&mut items, "the hart")?;
                 let instructions = next(&mut items, "the instructions")?;
-                let what = match letter.as_str() {
-                    "a" => allocate(&mut items)?,
-                    "f" => free(&mut items)?,
-                    "s" => statistics(&mut items)?,
-                    _ => return Err(A::Error::invalid_value(de::Unexpected::Str(&letter), &"\"a\", \"f\" or \"s\"")),
+                let what = match letter {
+                    'a' => allocate(&mut items)?,
+                    'f' => free(&mut items)?,
+                    's' => statistics(&mut items)?,
+                    _ => return Err(A::Error::invalid_value(de::Unexpected::Char(letter), &"`a`, `f` or `s`")),
                 };
                 if items.next_element::<IgnoredAny>()?.is_some() {
-                    return Err(A::Error::custom(format_args!("more elements than {letter:?} has")));
+                    return Err(A::Error::custom(format_args!("more elements than `{letter}` has")));
                 }
                 Ok(Entry(Operation { client, hart, instructions, what }))
             }
@@ -79,7 +79,8 @@ fn allocate<'de, A: SeqAccess<'de>>(items: &mut A) -> Result<What, A::Error> {
     let pages = next(items, "the number of pages")?;
     let answer = match next(items, "the answer")? {
         Answer::Address(address) => Ok(address),
-        Answer::Word(word) => Err(refusal(&word)?),
+        Answer::Refused(error) => Err(error),
+        Answer::Ok => return Err(A::Error::invalid_value(de::Unexpected::Str("ok"), &"an address")),
     };
     Ok(What::Allocate { pages, answer })
 }
@@ -87,8 +88,11 @@ fn allocate<'de, A: SeqAccess<'de>>(items: &mut A) -> Result<What, A::Error> {
 fn free<'de, A: SeqAccess<'de>>(items: &mut A) -> Result<What, A::Error> {
     let pages = next(items, "the number of pages")?;
     let address = next(items, "the address")?;
-    let word: String = next(items, "the answer")?;
-    let answer = if word == "ok" { Ok(()) } else { Err(refusal(&word)?) };
+    let answer = match next(items, "the answer")? {
+        Answer::Ok => Ok(()),
+        Answer::Refused(error) => Err(error),
+        Answer::Address(address) => return Err(A::Error::invalid_value(de::Unexpected::Unsigned(address), &"a word")),
+    };
     Ok(What::Free { address, pages, answer })
 }
 
@@ -105,15 +109,36 @@ fn statistics<'de, A: SeqAccess<'de>>(items: &mut A) -> Result<What, A::Error> {
     Ok(What::Statistics(Statistics { free_pages, managed_pages, free_blocks }))
 }
 
-/// What an allocation came back with.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an address, or the word of an error")]
+/// What an operation came back with.
 enum Answer {
     Address(u64),
-    Word(String),
+    Ok,
+    Refused(PageError),
 }
 
-fn refusal<E: de::Error>(word: &str) -> Result<PageError, E> {
-    PageError::from_word(word)
-        .ok_or_else(|| E::invalid_value(de::Unexpected::Str(word), &"a word of abi::page::PageError"))
+// Not an untagged enum: that would copy every answer before it looks at it, and there are very many of them.
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnswerVisitor;
+        impl Visitor<'_> for AnswerVisitor {
+            type Value = Answer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, \"ok\" or the word of an error")
+            }
+
+            fn visit_u64<E: de::Error>(self, address: u64) -> Result<Answer, E> {
+                Ok(Answer::Address(address))
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Answer, E> {
+                if word == "ok" {
+                    return Ok(Answer::Ok);
+                }
+                let error = PageError::from_word(word);
+                error.map(Answer::Refused).ok_or_else(|| E::invalid_value(de::Unexpected::Str(word), &self))
+            }
+        }
+        deserializer.deserialize_any(AnswerVisitor)
+    }
 }

@@ -188,15 +188,17 @@ fn a_wrong_record_is_refused_with_field_and_column() {
 #[test]
 fn a_wrong_operation_is_refused_with_its_place_and_what_is_wrong_with_it() {
     for (text, words) in [
-        ("[[\"a\",0,0,1,1,4096],[\"a\",0,0,1,1,\"full\"]]", "operation 1: invalid value: string \"full\""),
-        ("[[\"a\",0,0,1,1,-1]]", "operation 0: the answer: an address, or the word of an error"),
+        ("[[\"a\",0,0,1,1,4096],[\"a\",0,0,1,1,\"full\"]]", "operation 1: the answer: invalid value: string \"full\""),
+        ("[[\"a\",0,0,1,1,-1]]", "operation 0: the answer: invalid type: integer `-1`, expected an address"),
         ("[[\"a\",0,0,1,1]]", "operation 0: the answer is missing"),
-        ("[[\"a\",0,0,1,1,4096,1]]", "operation 0: more elements than \"a\" has"),
+        ("[[\"a\",0,0,1,1,4096,1]]", "operation 0: more elements than `a` has"),
         ("[[\"a\",300,0,1,1,4096]]", "operation 0: the client: invalid value: integer `300`, expected u8"),
         ("[[\"f\",0,0,1,1,\"ok\",4096]]", "operation 0: the address: invalid type: string \"ok\""),
         ("[[\"f\",0,0,1,1,4096,\"fine\"]]", "string \"fine\""),
         ("[[\"s\",0,0,1,1,1,[0,0,0,0,0,0,0,0,0,0,0,0]]]", "invalid length 12"),
-        ("[[\"x\",0,0,1]]", "expected \"a\", \"f\" or \"s\""),
+        ("[[\"a\",0,0,1,1,\"ok\"]]", "operation 0: invalid value: string \"ok\", expected an address"),
+        ("[[\"f\",0,0,1,1,4096,7]]", "operation 0: invalid value: integer `7`, expected a word"),
+        ("[[\"x\",0,0,1]]", "character `x`, expected `a`, `f` or `s`"),
         ("[[]]", "operation 0: its letter is missing"),
         ("[7]", "operation 0: invalid type: integer `7`"),
         ("{}", "expected an array of operations"),

@@ -70,7 +70,8 @@ fn saving_again_leaves_one_transcript_and_nothing_half_written() {
 
 #[test]
 fn damage_is_named_with_its_file_and_place() {
-    let cases: [(&str, fn(&mut Vec<u8>), &str); 6] = [
+    type Harm = fn(&mut Vec<u8>);
+    let cases: [(&str, Harm, &str); 6] = [
         ("serial", |bytes| bytes.truncate(77), "it ends after byte 77, and should after byte 5000"),
         ("serial", |bytes| bytes.extend(b"more"), "it ends after byte 5004, and should after byte 5000"),
         ("serial", |bytes| bytes[9] ^= 1, "its 5000 bytes are not those that were saved"),

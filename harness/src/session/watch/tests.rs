@@ -43,7 +43,7 @@ fn a_slow_machine_runs_a_guest_out_of_no_time() {
 #[test]
 fn output_costs_processor_time_that_is_not_the_guests() {
     let mut watch = watch(Clock::Virtual, guest(1));
-    assert_eq!(watch.look(SECOND, SECOND, 10 << 20, running(20 * SECOND)), None);
+    assert_eq!(watch.look(SECOND, SECOND, 10 << 20, running(100 * SECOND)), None);
     assert_eq!(watch.look(SECOND, SECOND, 0, running(20 * SECOND)), Some(Stop::OutOfTime));
 }
 
