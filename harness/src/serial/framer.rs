@@ -92,8 +92,17 @@ impl Framer {
 
     /// Takes the next bytes, and gives the lines that they complete.
     pub fn push(&mut self, bytes: &[u8], mut line: impl FnMut(Line)) {
-        for &byte in bytes {
-            self.byte(byte, &mut line);
+        let mut rest = bytes;
+        while let [byte, after @ ..] = rest {
+            // Nearly all bytes are plain text, which needs no look at each.
+            let plain = if matches!(self.sequence, Sequence::None) && !self.returned { plain(rest) } else { 0 };
+            if plain > 0 {
+                self.keep(&rest[..plain]);
+                rest = &rest[plain..];
+            } else {
+                self.byte(*byte, &mut line);
+                rest = after;
+            }
         }
     }
 
@@ -141,7 +150,7 @@ impl Framer {
     fn within(&mut self, byte: u8) {
         match self.sequence {
             Sequence::None if byte == ESCAPE => self.sequence = Sequence::Escape { intermediate: false },
-            Sequence::None => self.keep(byte),
+            Sequence::None => self.keep(&[byte]),
             Sequence::Escape { intermediate } => match byte {
                 ESCAPE => self.sequence = Sequence::Escape { intermediate: false },
                 0x20..=0x2f => self.sequence = Sequence::Escape { intermediate: true },
@@ -170,7 +179,7 @@ impl Framer {
                     self.within(byte);
                 }
                 ESCAPE => self.sequence = Sequence::String { kept, dropped, escaped: true },
-                _ => self.keep(byte),
+                _ => self.keep(&[byte]),
             },
         }
     }
@@ -178,16 +187,14 @@ impl Framer {
     /// The sequence broke off, and the byte is none of it.
     fn resume(&mut self, byte: u8) {
         self.sequence = Sequence::None;
-        self.keep(byte);
+        self.keep(&[byte]);
     }
 
-    fn keep(&mut self, byte: u8) {
+    fn keep(&mut self, bytes: &[u8]) {
         self.begun = true;
-        if self.kept.len() < LINE_LIMIT {
-            self.kept.push(byte);
-        } else {
-            self.dropped += 1;
-        }
+        let (kept, dropped) = bytes.split_at(bytes.len().min(LINE_LIMIT - self.kept.len()));
+        self.kept.extend_from_slice(kept);
+        self.dropped += dropped.len() as u64;
     }
 
     fn end_part(&mut self, ended: bool, line: &mut impl FnMut(Line)) {
@@ -205,6 +212,12 @@ impl Framer {
         self.returned = false;
         self.sequence = Sequence::None;
     }
+}
+
+/// How many bytes there are before the first that could end a line, begin a record or begin a sequence.
+fn plain(bytes: &[u8]) -> usize {
+    let special = |&byte: &u8| matches!(byte, b'\n' | b'\r' | ESCAPE) || byte == MARK as u8;
+    bytes.iter().position(special).unwrap_or(bytes.len())
 }
 
 /// The lines of a whole transcript.

@@ -206,6 +206,14 @@ pub struct NoRecord(pub String);
 /// When it is no JSON object, when `n` or `r` is missing or of another type, or when a field that its kind must have
 /// is; with the column, counted in bytes from the mark.
 pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
+    // Nearly all of a transcript is operations. What does not fit is left to the careful way, for its errors.
+    if text.get(..OPERATIONS_WITHIN).is_some_and(|start| start.contains("\"r\":\"ops\""))
+        && let Ok(OperationsLine { n, r, from, operations }) = serde_json::from_str(text)
+        && r == "ops"
+        && text.starts_with('{')
+    {
+        return Ok(Numbered { n, record: Record::Operations(Operations { from, operations }) });
+    }
     // The library would also read a struct's fields from an array.
     if !text.trim_start().starts_with('{') {
         return Err(NoRecord("expected `{` at column 1".into()));
@@ -232,6 +240,18 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
 fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, NoRecord> {
     // The library's message ends in a line, always the first, and a column.
     serde_json::from_str(text).map_err(|error| NoRecord(error.to_string().replace(" at line 1 column ", " at column ")))
+}
+
+/// How soon an `ops` record says that it is one, in bytes: after its longest number.
+const OPERATIONS_WITHIN: usize = 40;
+
+#[derive(Deserialize)]
+struct OperationsLine {
+    n: u64,
+    r: String,
+    from: u64,
+    #[serde(rename = "ops", deserialize_with = "operation::list")]
+    operations: Vec<Operation>,
 }
 
 #[derive(Deserialize)]
