@@ -3,7 +3,7 @@
 use super::read::Judges;
 use super::session::Sessions;
 use super::values;
-use super::{Check, CheckId, Clock, Judge, Session, SessionId};
+use super::{Check, CheckId, Clock, Judge, Rule, Session, SessionId};
 use crate::similar;
 use crate::yaml::{Fields, Node, Problem, Reader};
 
@@ -113,7 +113,7 @@ fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<
     let ktap = fields.optional("ktap");
     let ends = fields.optional("ends");
     let console = fields.optional("console");
-    let ratios = [("full", fields.optional("full")), ("zero", fields.optional("zero"))];
+    let beside = ["full", "zero", "given"].map(|key| (key, fields.optional(key)));
 
     let given: Vec<&Node> = [oracle, metric, ktap, ends, console].into_iter().flatten().collect();
     if given.len() != 1 {
@@ -122,18 +122,19 @@ fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<
         return None;
     }
     if metric.is_none() {
-        for (key, node) in ratios {
+        for (key, node) in beside {
             if let Some(node) = node {
-                let text = format!("`{key}` is a ratio for checks with a `metric`, and this one has none");
+                let text = format!("`{key}` is for checks with a `metric`, and this one has none");
                 reader.note(node.at.clone(), Problem::Conflict(text));
             }
         }
     }
     if let Some(node) = oracle {
-        return read_oracle(node, reader, judges.oracles);
+        let (rule, meaning) = read_rule(node, reader, judges.oracles)?;
+        return Some((Judge::Oracle(rule), meaning));
     }
     if let Some(node) = metric {
-        return read_metric(node, reader, fields, ratios.map(|(_, node)| node), judges.statistics);
+        return read_metric(node, reader, fields, beside.map(|(_, node)| node), judges);
     }
     if let Some(node) = ktap {
         let pattern = reader.pattern(node)?;
@@ -153,7 +154,8 @@ fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<
     }
 }
 
-fn read_oracle(node: &Node, reader: &mut Reader<'_>, oracles: &[(&str, &[(&str, &str)])]) -> Option<Judged> {
+/// Reads `ORACLE.RULE`, with what the rule means for a student.
+fn read_rule(node: &Node, reader: &mut Reader<'_>, oracles: &[(&str, &[(&str, &str)])]) -> Option<(Rule, String)> {
     let full: Vec<String> = oracles
         .iter()
         .flat_map(|(oracle, rules)| rules.iter().map(move |(rule, _)| format!("{oracle}.{rule}")))
@@ -162,7 +164,7 @@ fn read_oracle(node: &Node, reader: &mut Reader<'_>, oracles: &[(&str, &[(&str, 
     let found = text.split_once('.').and_then(|(oracle, rule)| {
         let (_, rules) = oracles.iter().find(|(name, _)| *name == oracle)?;
         let (_, meaning) = rules.iter().find(|(name, _)| *name == rule)?;
-        Some((Judge::Oracle { oracle: oracle.to_owned(), rule: rule.to_owned() }, (*meaning).to_owned()))
+        Some((Rule { oracle: oracle.to_owned(), group: rule.to_owned() }, (*meaning).to_owned()))
     });
     if found.is_none() {
         let known: Vec<&str> = full.iter().map(String::as_str).collect();
@@ -178,9 +180,10 @@ fn read_metric(
     node: &Node,
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
-    [full_node, zero_node]: [Option<&Node>; 2],
-    statistics: &[&str],
+    [full_node, zero_node, given_node]: [Option<&Node>; 3],
+    judges: &Judges<'_>,
 ) -> Option<Judged> {
+    let statistics = judges.statistics;
     let expected = format!("a metric, `PHASE.STATISTIC` with one of {} as the statistic", statistics.join(", "));
     let metric = reader.parsed(node, &expected, |word| {
         let (phase, statistic) = word.rsplit_once('.')?;
@@ -196,6 +199,11 @@ fn read_metric(
         reader.parsed(node, EXPECTED, values::ratio)
     };
     let (full, zero) = (ratio("full", full_node), ratio("zero", zero_node));
+    let given = given_node.map(|node| read_rule(node, reader, judges.oracles));
+    let given = match given {
+        None => None,
+        Some(given) => Some(given?.0),
+    };
     let (metric, full, zero) = (metric?, full?, zero?);
     if full >= zero {
         let text = format!("`full` must be below `zero`: {full}x would earn everything, and {zero}x nothing");
@@ -203,7 +211,7 @@ fn read_metric(
         return None;
     }
     let title = format!("`{metric}` is near the reference's");
-    Some((Judge::Metric { metric, full, zero }, title))
+    Some((Judge::Metric { metric, full, zero, given }, title))
 }
 
 /// Notes where a session cannot give what a judge needs.
@@ -214,7 +222,7 @@ fn suits(judge: &Judge, node: &Node, session: &Session, sessions: usize, reader:
     };
     let id = &session.id;
     let text = match judge {
-        Judge::Oracle { .. } if !runs_workload() => format!(
+        Judge::Oracle(_) if !runs_workload() => format!(
             "session `{id}` runs no program with a workload ({}), so an oracle has nothing to judge",
             judges.workload_programs.join(", ")
         ),

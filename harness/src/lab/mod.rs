@@ -164,12 +164,7 @@ pub struct Check {
 #[derive(Debug, Clone)]
 pub enum Judge {
     /// By the rules of an oracle, over the whole trace; the workload must be complete.
-    Oracle {
-        /// The oracle, as listed in [`crate::oracle::ORACLES`].
-        oracle: String,
-        /// One of its groups of rules.
-        rule: String,
-    },
+    Oracle(Rule),
     /// By a figure beside the reference's: `full` times the reference's or less earns all points, `zero` times
     /// or more none, and between them the points follow the logarithm.
     Metric {
@@ -179,6 +174,8 @@ pub enum Judge {
         full: f64,
         /// The ratio that earns nothing.
         zero: f64,
+        /// Rules that must hold in the same session for the figure to count: being wrong is often quick.
+        given: Option<Rule>,
     },
     /// By the guest's own KTAP results whose names match; at least one must be there, and all must be `ok`.
     Ktap(Regex),
@@ -187,4 +184,13 @@ pub enum Judge {
     Ends,
     /// By a pattern in the console text.
     Console(Regex),
+}
+
+/// What an oracle is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The oracle, as listed in [`crate::oracle::ORACLES`].
+    pub oracle: String,
+    /// One of its groups of rules.
+    pub group: String,
 }

@@ -1,11 +1,19 @@
 //! One boot of an image: QEMU is started, its serial line read, and whatever happens, it is ended.
 
+mod command;
+mod process;
+mod run;
+pub mod store;
+mod watch;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Clock, Deadline, SessionId};
+
+pub use run::{BootError, Progress, run};
 
 /// Everything that one boot depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,3 +76,6 @@ pub struct Transcript {
     /// Processor time that QEMU used; no part of a verdict.
     pub processor: Duration,
 }
+
+#[cfg(test)]
+mod tests;

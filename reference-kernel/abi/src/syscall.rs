@@ -1,7 +1,10 @@
 //! System calls: number in `a7`, arguments in `a0` to `a5`, result in `a0`.
 //!
 //! A result is not negative on success, and the negated code of an [`Error`] otherwise; the page calls
-//! answer with the negated code of a [`crate::page::PageError`] instead.
+//! answer with the negated code of a [`crate::page::PageError`] instead, once they have reached a pool. Before that
+//! they answer [`Error::NotFound`] for a pool that this boot does not have, and then [`Error::Invalid`] for a client
+//! number that is not a test program's, for the null address, and for a page that the kernel itself uses; none of
+//! these is traced.
 
 /// What a program can ask of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +14,10 @@ pub enum Syscall {
     Fork = 1,
     /// `exit(status) -> !`
     Exit = 2,
-    /// `wait(&mut status: *mut i64) -> id of the child that ended`; the status of a killed child is -1.
+    /// `wait(&mut status: *mut i64, why: *mut u8, length) -> id of the child that ended`
+    ///
+    /// The status of a killed child is -1, and `why` says in words why it was killed, cut at `length`; for any other
+    /// child it is filled with zero bytes. Either pointer may be null, `why` with a length of zero.
     Wait = 3,
     /// `kill(id)`
     Kill = 4,
@@ -44,6 +50,10 @@ pub enum Syscall {
     PageStatistics = 35,
     /// `trace_read(buffer, bytes) -> whole operations copied`, oldest first, each of
     /// [`crate::page::Operation::SIZE`] bytes; they leave the kernel's buffer.
+    ///
+    /// With a null buffer of no bytes the kernel prints them itself, as one `ops` record, and answers how many there
+    /// were: no panic can come between taking them out and printing them, and their numbers go on from program to
+    /// program.
     TraceRead = 36,
     /// `free_pages() -> free pages of the kernel's own pool`, without a trace entry.
     FreePages = 37,
@@ -91,7 +101,7 @@ pub enum Error {
     BadAddress = 2,
     /// Out of memory, or out of process slots.
     NoMemory = 3,
-    /// No program, process or child of that name or number.
+    /// No program, process, child or pool of that name or number.
     NotFound = 4,
     /// A descriptor, pool or argument makes no sense.
     Invalid = 5,

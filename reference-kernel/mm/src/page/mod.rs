@@ -1,5 +1,9 @@
 //! Page allocators: the interface that all of them implement, one file an algorithm beside it.
 
+pub mod buddy;
+pub mod order;
+pub mod trusted;
+
 use core::ptr::NonNull;
 
 pub use abi::page::{MAX_ORDER, ORDERS, PageError};
@@ -9,6 +13,14 @@ pub const PAGE_SIZE: usize = abi::page::PAGE_SIZE as usize;
 
 /// The most regions that an allocator must be able to manage.
 pub const MAX_REGIONS: usize = 8;
+
+/// The allocator of the lab that this kernel is built for: a Cargo feature, named after it, chooses.
+#[cfg(feature = "buddy")]
+pub type Lab = buddy::Buddy;
+
+/// The allocator of a kernel that is built for no lab in particular.
+#[cfg(not(feature = "buddy"))]
+pub type Lab = buddy::Buddy;
 
 /// Memory that is given to an allocator for good.
 ///

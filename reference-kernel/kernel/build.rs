@@ -1,0 +1,6 @@
+//! Links the kernel where QEMU's `virt` machine starts to execute.
+
+fn main() {
+    println!("cargo:rerun-if-changed=kernel.ld");
+    println!("cargo:rustc-link-arg-bins=-T{}/kernel.ld", std::env::var("CARGO_MANIFEST_DIR").unwrap());
+}

@@ -1,0 +1,65 @@
+//! Single pages of the kernel's own pool, which come back by themselves.
+
+use core::{
+    mem,
+    ptr::{self, NonNull},
+};
+
+use crate::{pool, sv39::PAGE};
+
+/// The pool is exhausted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfPages;
+
+/// A page that is owned; dropping it gives it back.
+#[derive(Debug)]
+pub struct Page(NonNull<u8>);
+
+impl Page {
+    /// A page with whatever was left in it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn new() -> Result<Self, OutOfPages> {
+        let address = pool::kernel().lock().allocate_page().ok_or(OutOfPages)?;
+        NonNull::new(ptr::with_exposed_provenance_mut(address)).map(Self).ok_or(OutOfPages)
+    }
+
+    /// A page full of zeros.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn zeroed() -> Result<Self, OutOfPages> {
+        let mut page = Self::new()?;
+        page.bytes_mut().fill(0);
+        Ok(page)
+    }
+
+    /// What is in it.
+    pub fn bytes_mut(&mut self) -> &mut [u8; PAGE] {
+        // SAFETY: the page is this value's own, RAM that is mapped at its own address, and any bytes will do.
+        unsafe { self.0.cast().as_mut() }
+    }
+
+    /// Gives the page up to whoever keeps the address.
+    pub fn into_address(self) -> usize {
+        let address = self.0.expose_provenance().get();
+        mem::forget(self);
+        address
+    }
+
+    /// Takes the page back that was given up.
+    ///
+    /// # Safety
+    /// The address is from [`into_address`](Self::into_address), and nobody else uses the page any more.
+    pub unsafe fn from_address(address: usize) -> Self {
+        // SAFETY: no page begins at address zero.
+        Self(unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(address)) })
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        pool::kernel().lock().free_page(self.0);
+    }
+}

@@ -1,0 +1,215 @@
+//! System calls, as `abi::syscall` describes them.
+
+use core::fmt::{self, Write};
+
+use abi::syscall::{Error, Syscall};
+
+use crate::{
+    address_space::{AddressSpace, BadAddress, HeapError},
+    console,
+    exec::{self, ARGUMENT_BYTES, MOST_ARGUMENTS},
+    initrd,
+    page_calls::{self, Code},
+    power,
+    process::{Process, without_interrupts},
+    scheduler::{self, Ending},
+    timer,
+    trampoline::register,
+};
+
+/// The most bytes that one `write` takes; a shorter line is never torn.
+const MOST_WRITTEN: usize = 4096;
+
+/// The longest path of a program.
+const PATH: usize = 64;
+
+impl From<BadAddress> for Error {
+    fn from(_: BadAddress) -> Self {
+        Self::BadAddress
+    }
+}
+
+/// Serves the system call that the program's registers ask for; answers how the process ends, if that was it.
+pub fn serve(process: &mut Process) -> Option<Ending> {
+    let registers = &process.space.frame().registers;
+    let arguments = [0, 1, 2, 3].map(|number| registers[register::A0 + number]);
+    let result = match Syscall::from_number(registers[register::A7]) {
+        Some(Syscall::Exit) => return Some(Ending::Exited(arguments[0] as i64)),
+        Some(call) => call_of(process, call, arguments),
+        None => Err(Code::from(Error::NoSuchCall)),
+    };
+    let answer = result.unwrap_or_else(|Code(code)| usize::from(code).wrapping_neg());
+    process.space.frame().registers[register::A0] = answer;
+    None
+}
+
+fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Result<usize, Code> {
+    Ok(match call {
+        Syscall::Fork => process.fork()? as usize,
+        Syscall::Exit => unreachable!("`exit` is no call that answers"),
+        Syscall::Wait => wait(process, a, b, c)?,
+        Syscall::Kill => scheduler::kill(a as u64).map(|()| 0)?,
+        Syscall::Exec => return Ok(exec(process, a, b, c, d)?),
+        Syscall::GetPid => process.id() as usize,
+        Syscall::Sbrk => process.space.move_heap_end(a as isize).map_err(|error| match error {
+            HeapError::OutOfPages => Error::NoMemory,
+            HeapError::Invalid => Error::Invalid,
+        })?,
+        Syscall::Yield => {
+            without_interrupts(scheduler::give_way);
+            0
+        }
+        Syscall::Read => read(process, a, b, c)?,
+        Syscall::Write => write(process, a, b, c)?,
+        Syscall::Uptime => timer::now() as usize,
+        Syscall::Shutdown => power::shut_down(a as i64),
+        Syscall::Record => record(process, a, b)?,
+        Syscall::PageAllocate => page_calls::allocate(a, b, c)?,
+        Syscall::PageFree => page_calls::free(a, b, c, d)?,
+        Syscall::PageStatistics => page_calls::statistics(a, b)?,
+        Syscall::TraceRead => page_calls::read_trace(process, a, b)?,
+        Syscall::FreePages => page_calls::free_pages(),
+        Syscall::DamagedPages => page_calls::damaged(a)?,
+    })
+}
+
+fn wait(process: &mut Process, status: usize, why: usize, length: usize) -> Result<usize, Error> {
+    // Found out before a child is gone that nobody could ask for again.
+    for (address, length) in [(status, if status == 0 { 0 } else { size_of::<i64>() }), (why, length)] {
+        process.space.check_writable(address, length)?;
+    }
+    let (id, ending) = scheduler::wait()?;
+    let (value, text) = match ending {
+        Ending::Exited(value) => (value, Text::default()),
+        Ending::Killed(reason) => (-1, Text::of(format_args!("{reason}"))),
+    };
+    if status != 0 {
+        process.space.copy_out(status, &value.to_le_bytes())?;
+    }
+    process.space.copy_out(why, &text.bytes[..length.min(text.bytes.len())])?;
+    Ok(id as usize)
+}
+
+/// Replaces the program; what it was is given back once the new one is complete.
+fn exec(process: &mut Process, path: usize, path_length: usize, argv: usize, argc: usize) -> Result<usize, Error> {
+    let mut path_bytes = [0; PATH];
+    let path_bytes = path_bytes.get_mut(..path_length).ok_or(Error::NotFound)?;
+    process.space.copy_in(path, path_bytes)?;
+    let path = str::from_utf8(path_bytes).map_err(|_| Error::NotFound)?;
+
+    if argc > MOST_ARGUMENTS {
+        return Err(Error::Invalid);
+    }
+    let mut bytes = [0; ARGUMENT_BYTES];
+    let mut rest = &mut bytes[..];
+    let mut arguments = [&[][..]; MOST_ARGUMENTS];
+    for (index, argument) in arguments.iter_mut().enumerate().take(argc) {
+        let pair = argv.checked_add(16 * index).ok_or(Error::BadAddress)?;
+        let (start, length) = (load(&process.space, pair)?, load(&process.space, pair + 8)?);
+        let (taken, left) = core::mem::take(&mut rest).split_at_mut_checked(length).ok_or(Error::Invalid)?;
+        process.space.copy_in(start, taken)?;
+        *argument = taken;
+        rest = left;
+    }
+    let (name, space) = exec::load(path, &arguments[..argc])?;
+    process.name = name;
+    process.space = space;
+    // What the program finds in `a0` is not the answer of a call, but its first argument.
+    Ok(argc)
+}
+
+fn load(space: &AddressSpace, address: usize) -> Result<usize, Error> {
+    let mut bytes = [0; size_of::<usize>()];
+    space.copy_in(address, &mut bytes)?;
+    Ok(usize::from_le_bytes(bytes))
+}
+
+fn read(process: &mut Process, descriptor: usize, buffer: usize, length: usize) -> Result<usize, Error> {
+    match descriptor {
+        0 => Ok(0),
+        3 => {
+            let script = initrd::file("script").ok_or(Error::NotFound)?;
+            let rest = &script[process.script_read..];
+            let rest = &rest[..length.min(rest.len())];
+            process.space.check_writable(buffer, length)?;
+            process.space.copy_out(buffer, rest)?;
+            process.script_read += rest.len();
+            Ok(rest.len())
+        }
+        _ => Err(Error::Invalid),
+    }
+}
+
+fn write(process: &mut Process, descriptor: usize, buffer: usize, length: usize) -> Result<usize, Error> {
+    if !matches!(descriptor, 1 | 2) {
+        return Err(Error::Invalid);
+    }
+    let length = length.min(MOST_WRITTEN);
+    process.space.check_readable(buffer, length)?;
+    let mut console = console::lock();
+    let writer = process.id();
+    in_pieces(&process.space, buffer, length, |piece| console.text(writer, piece))?;
+    Ok(length)
+}
+
+fn record(process: &mut Process, body: usize, length: usize) -> Result<usize, Error> {
+    process.space.check_readable(body, length)?;
+    console::lock().record(|out| {
+        in_pieces(&process.space, body, length, |piece| {
+            // A control character would end the record, or begin another.
+            piece.iter_mut().filter(|byte| **byte < b' ').for_each(|byte| *byte = b'?');
+            out.raw(piece);
+        })
+        .map_err(|_| fmt::Error)
+    });
+    Ok(0)
+}
+
+/// Copies a range that was checked out of a program's memory, piece by piece.
+fn in_pieces(
+    space: &AddressSpace,
+    start: usize,
+    length: usize,
+    mut each: impl FnMut(&mut [u8]),
+) -> Result<(), BadAddress> {
+    let mut piece = [0; 256];
+    let mut done = 0;
+    while done < length {
+        let piece = &mut piece[..(length - done).min(256)];
+        space.copy_in(start + done, piece)?;
+        each(piece);
+        done += piece.len();
+    }
+    Ok(())
+}
+
+/// A short text, cut where it is too long, with zero bytes after it.
+#[derive(Debug)]
+struct Text {
+    bytes: [u8; 128],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; 128], length: 0 }
+    }
+}
+
+impl Text {
+    fn of(arguments: fmt::Arguments<'_>) -> Self {
+        let mut text = Self::default();
+        let _ = text.write_fmt(arguments);
+        text
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.length..];
+        let taken = part.floor_char_boundary(room.len());
+        room[..taken].copy_from_slice(&part.as_bytes()[..taken]);
+        self.length += taken;
+        Ok(())
+    }
+}

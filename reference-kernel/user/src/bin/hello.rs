@@ -1,0 +1,17 @@
+//! Says hello, and what it was told.
+
+#![no_std]
+#![no_main]
+
+use user::{Arguments, println};
+
+user::program!(main);
+
+fn main(arguments: Arguments) -> i64 {
+    let mut rest = arguments.iter().skip(1);
+    match rest.next() {
+        None => println!("hello"),
+        Some(name) => println!("hello, {name}"),
+    }
+    0
+}
