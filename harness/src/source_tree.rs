@@ -57,6 +57,12 @@ pub enum SourceTreeError {
         #[source]
         cause: io::Error,
     },
+    /// A submission lacks a file that the lab takes; whoever finds submissions reports that as the student's fault.
+    #[error("lay in the submission: {path} was not taken")]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+    },
     /// The lab has no starter for a file that it takes.
     #[error("lay in the starter files of lab {lab}: {path} is missing")]
     NoStarter {
@@ -79,7 +85,7 @@ impl SourceTreeError {
     /// Whose fault it is.
     pub fn owner(&self) -> Owner {
         match self {
-            Self::Read { .. } => Owner::Harness,
+            Self::Read { .. } | Self::Incomplete { .. } => Owner::Harness,
             Self::NoStarter { .. } | Self::Edit { .. } => Owner::Caller,
         }
     }
@@ -101,9 +107,10 @@ impl SourceTree {
             Overlay::Reference => {}
             Overlay::Submission(submitted) => {
                 for path in taken {
-                    if let Some(content) = submitted.get(path) {
-                        lay(path, content.clone());
-                    }
+                    // Where nothing is laid in, the solution would be graded in the submission's name.
+                    let content =
+                        submitted.get(path).ok_or_else(|| SourceTreeError::Incomplete { path: path.clone() })?;
+                    lay(path, content.clone());
                 }
             }
             Overlay::Starter => {

@@ -81,7 +81,13 @@ fn fetch_with_git(url: &str, folder: &Path) -> Result<(), SubmissionError> {
     let stderr = errors.try_clone().map_err(|error| failed(error.to_string()))?;
     let mut git = Command::new("git");
     // A URL must not be able to name a command.
-    git.args(["-c", "protocol.ext.allow=never"]).arg("-C").arg(folder);
+    git.args(["-c", "protocol.ext.allow=never", "--git-dir"]).arg(folder);
+    // Within a hook these name the repository that the hook belongs to.
+    for variable in
+        ["GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"]
+    {
+        git.env_remove(variable);
+    }
     git.args(["fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url]).args(REFSPECS);
     // Nobody is there to type a password in CI, and a question would hang the run.
     git.env("GIT_TERMINAL_PROMPT", "0");
@@ -120,6 +126,21 @@ mod tests {
         for path in ["../a", "/tmp/a:b", "a", "C:/a", "./git@host:a/b"] {
             assert!(!is_url(path), "{path}");
         }
+    }
+
+    #[test]
+    fn git_itself_fetches_branches_into_a_bare_copy_and_its_errors_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let source = Repository::init(&from).unwrap();
+        let who = git2::Signature::now("A", "a@example.org").unwrap();
+        let tree = source.find_tree(source.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        source.commit(Some("refs/heads/lab"), &who, &who, "Work", &tree, &[]).unwrap();
+        let copy = Repository::init_bare(&to).unwrap();
+        fetch_with_git(from.to_str().unwrap(), &to).unwrap();
+        assert!(copy.find_branch("lab", git2::BranchType::Local).is_ok());
+        let error = fetch_with_git(folder.path().join("nowhere").to_str().unwrap(), &to).unwrap_err().to_string();
+        assert!(error.contains("nowhere"), "{error}");
     }
 
     #[test]

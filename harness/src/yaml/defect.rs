@@ -231,6 +231,6 @@ impl Diagnostic for Shown {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(Some("here".to_owned()), self.at.clone()))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, self.at.clone()))))
     }
 }

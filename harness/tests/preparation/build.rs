@@ -10,7 +10,7 @@ use std::time::Duration;
 use grader::course::Course;
 use grader::image::{self, BuildError, Image, Level, Order, Outcome, Progress, Refusal, Toolchain};
 use grader::lab::mutant;
-use grader::source_tree::{Overlay, SourceTree};
+use grader::source_tree::{Overlay, SourceTree, SourceTreeError};
 
 use crate::fake::{Fake, write};
 
@@ -58,6 +58,16 @@ impl Fake {
         }
     }
 
+    /// Replaces the kind's builder by a line of shell.
+    fn build_with(&self, line: &str) {
+        let path = self.path("course/labs/kernels/tiny/kernel.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("  messages: cargo\n").unwrap();
+        let (_, after) = rest.split_once("  environment:").unwrap();
+        let builder = format!("  messages: plain\n  limit: 1s\n  command: [sh, -c, \"{line}\"]\n  environment:");
+        fs::write(path, format!("{before}{builder}{after}")).unwrap();
+    }
+
     fn change_kind(&self, old: &str, new: &str) {
         let path = self.path("course/labs/kernels/tiny/kernel.yaml");
         let text = fs::read_to_string(&path).unwrap();
@@ -95,6 +105,14 @@ fn overlays_lay_in_what_the_lab_takes_and_nothing_else() {
     for (index, one) in digests.iter().enumerate() {
         assert!(digests[..index].iter().all(|other| other.0 != one.0 && other.1 != one.1));
     }
+}
+
+#[test]
+fn a_file_that_was_not_taken_never_becomes_the_solution_s() {
+    let fake = Fake::new();
+    let nothing = BTreeMap::new();
+    let tree = SourceTree::new(&fake.course, &fake.lab(), &fake.kind(), Overlay::Submission(&nothing));
+    assert!(matches!(tree, Err(SourceTreeError::Incomplete { .. })), "{tree:?}");
 }
 
 #[test]
@@ -243,22 +261,70 @@ fn dependencies_that_cannot_be_had_are_our_fault_with_the_command_to_type() {
     assert!(progress.iter().any(|step| matches!(step, Progress::Fetching(_))));
 }
 
+/// A builder that starts something which would leave a mark two seconds later, and waits for it.
+fn slow(fake: &Fake) -> PathBuf {
+    let mark = fake.path("mark");
+    fake.build_with(&format!("sh -c 'sleep 2; touch {}' & echo started; wait", mark.display()));
+    mark
+}
+
 #[test]
 fn a_builder_that_does_not_end_is_ended_with_all_that_it_started() {
     let fake = Fake::new();
-    let marker = fake.path("marker");
-    let script = format!("sh -c 'sleep 2; touch {}' & wait", marker.display());
-    fake.change_kind("  command:\n", &format!("  limit: 300ms\n  command: [sh, -c, {script:?}]\n  unused:\n"));
-    fake.change_kind("  unused:\n    - cargo\n    - build\n    - --release\n    - --locked\n    - --offline\n    - --features={features}\n    - --config\n", "");
-    let path = fake.path("course/labs/kernels/tiny/kernel.yaml");
-    let text = fs::read_to_string(&path).unwrap();
-    let text: String =
-        text.lines().filter(|line| !line.contains("build.rustflags")).map(|line| format!("{line}\n")).collect();
-    fs::write(path, text).unwrap();
+    let mark = slow(&fake);
     let (outcome, _) = fake.build(&fake.tree(Overlay::Reference), "");
     assert!(matches!(outcome, Err(BuildError::Overtime { .. })), "{outcome:?}");
     std::thread::sleep(Duration::from_millis(2500));
-    assert!(!marker.exists(), "a grandchild lived on");
+    assert!(!mark.exists(), "a grandchild lived on");
+}
+
+#[test]
+fn a_build_that_is_given_up_ends_all_that_it_started() {
+    let fake = Fake::new();
+    let mark = slow(&fake);
+    fake.change_kind("limit: 1s", "limit: 60s");
+    let (kind, tree) = (fake.kind(), fake.tree(Overlay::Reference));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let toolchain = Toolchain::of(&fake.course.root).await.unwrap();
+        let (course, cache, root) = (&fake.course, &fake.cache, Path::new(""));
+        let order = Order { course, kind: &kind, tree: &tree, features: &[], toolchain: &toolchain, root, cache };
+        let (started, wait) = tokio::sync::oneshot::channel();
+        let started = Mutex::new(Some(started));
+        let watch = |step| {
+            if step == Progress::Compiling {
+                started.lock().unwrap().take().unwrap().send(()).unwrap();
+            }
+        };
+        let build = image::build(&order, &watch);
+        tokio::select! {
+            outcome = build => panic!("it ended: {outcome:?}"),
+            () = async { wait.await.unwrap(); tokio::time::sleep(Duration::from_millis(700)).await } => {}
+        }
+    });
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(!mark.exists(), "a grandchild lived on");
+}
+
+#[test]
+fn a_c_compiler_s_errors_are_read_from_plain_output() {
+    let fake = Fake::new();
+    fake.build_with("echo CC answer; echo \\\"src/answer.rs:3:7: error: expected ';'\\\" >&2; exit 2");
+    let refusal = fake.refusal(&fake.with_answer("int x"), "tiny-kernel");
+    let error = refusal.first_error().unwrap();
+    let place = error.place.as_ref().unwrap();
+    assert_eq!((place.file.as_str(), place.line, place.column), ("tiny-kernel/src/answer.rs", 3, 7));
+    assert!(refusal.log.contains("CC answer"));
+}
+
+#[test]
+fn a_full_disk_is_ours_and_a_source_that_only_says_so_is_not() {
+    let fake = Fake::new();
+    fake.build_with("echo 'error: could not write output: No space left on device' >&2; exit 101");
+    let (outcome, _) = fake.build(&fake.with_answer(""), "");
+    assert!(matches!(outcome, Err(BuildError::DiskFull { .. })), "{outcome:?}");
+
+    let fake = Fake::new();
+    fake.refusal(&fake.with_answer("compile_error!(\"No space left on device\");"), "");
 }
 
 #[test]
