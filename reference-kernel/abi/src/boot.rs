@@ -33,6 +33,8 @@ pub struct Options {
     pub pages: PageSource,
     /// `arena=PAGES+SKEW,…`: the regions of [`crate::page::Pool::Arena`]; none means that there is no arena.
     pub arena: [Option<ArenaRegion>; MAX_ARENA_REGIONS],
+    /// `trace=off`: no pool is traced, so that programs may ask for more pages than a trace holds.
+    pub untraced: bool,
     /// `tick=NANOSECONDS` between timer interrupts of a hart; the kernel's own choice where it is not said.
     pub tick: Option<u64>,
     /// `deadline=NANOSECONDS` of guest time, after which the machine says where each hart is and powers off.
@@ -79,6 +81,7 @@ impl Options {
                     *self.arena.get_mut(index)? = Some(region);
                 }
             }
+            "trace" if value == "off" => self.untraced = true,
             "tick" => self.tick = Some(value.parse().ok()?),
             "deadline" => self.deadline = Some(value.parse().ok()?),
             _ => return None,
@@ -102,6 +105,9 @@ impl fmt::Display for Options {
             let lead = if index == 0 { " arena=" } else { "," };
             write!(f, "{lead}{}+{}", region.pages, region.skew)?;
         }
+        if self.untraced {
+            f.write_str(" trace=off")?;
+        }
         if let Some(tick) = self.tick {
             write!(f, " tick={tick}")?;
         }
@@ -120,13 +126,13 @@ mod tests {
 
     #[test]
     fn what_the_harness_writes_the_kernel_reads() {
-        let text = "pages=lab arena=4099+3,1500+17 tick=7000 deadline=2000000000";
+        let text = "pages=lab arena=4099+3,1500+17 trace=off tick=7000 deadline=2000000000";
         assert_eq!(Options::parse(text).unwrap().to_string(), text);
     }
 
     #[test]
     fn a_word_that_makes_no_sense_is_named() {
-        for word in ["pages=none", "arena=1,2,3,4,5", "tick=soon", "colour=red", "bare"] {
+        for word in ["pages=none", "arena=1,2,3,4,5", "tick=soon", "trace=on", "colour=red", "bare"] {
             assert_eq!(Options::parse(word), Err(BadWord(word)));
         }
     }

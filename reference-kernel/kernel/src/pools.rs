@@ -76,6 +76,7 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
     }
     let arena_count = options.arena().count();
     let traced = match (arena_count, options.pages) {
+        _ if options.untraced => None,
         (1.., _) => Some(Pool::Arena),
         (0, PageSource::Lab) => Some(Pool::Kernel),
         (0, PageSource::Trusted) => None,

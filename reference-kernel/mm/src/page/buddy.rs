@@ -1,9 +1,9 @@
 //! Buddy allocation (Knuth, The Art of Computer Programming, vol. 1, §2.5, algorithms R and S).
 //!
 //! Free memory is kept as blocks of 2^k pages, aligned to their size from physical address zero, so that the buddy of
-//! the block at page p is at page p XOR 2^k, as in Linux (mm/page_alloc.c). A list an order holds the free blocks,
-//! linked through their own first pages; a byte a page beside the memory says which blocks there are.
-//! That makes both operations O(orders): a buddy is found by arithmetic, recognised by its byte, and unlinked in place.
+//! the block at page p is at page p XOR 2^k, as in Linux (mm/page_alloc.c). Each order has a list of its free blocks,
+//! linked through their own first pages; one byte a page, beside the memory, says where blocks begin. That makes both
+//! operations O(orders): a buddy is found by arithmetic, recognised by its byte, and unlinked in place.
 
 use core::ptr::{self, NonNull};
 
@@ -39,6 +39,7 @@ impl Buddy {
     ///
     /// # Safety
     /// The block lies in `span`, its pages are in use by nobody, and it is on no list.
+    #[inline]
     unsafe fn release(&mut self, span: &Span, mut block: Block) {
         while let Some(parent) = block.parent() {
             let buddy = block.buddy();
@@ -47,11 +48,11 @@ impl Buddy {
                 break;
             }
             // SAFETY: a page in this state begins a free block of that order, which its list holds.
-            unsafe { self.free.unlink(span.page(buddy.first()).cast(), buddy.order()) };
+            unsafe { self.free.unlink(span.head(buddy.first()), buddy.order()) };
             block = parent;
         }
         // SAFETY: block and buddies lie in the span, and are now in no list.
-        unsafe { self.free.push(span.page(block.first()).cast(), span.state(block.first()), block.order()) };
+        unsafe { self.free.push(span.head(block.first()), span.state(block.first()), block.order()) };
     }
 
     /// Why a free is refused.
@@ -105,9 +106,9 @@ impl PageAllocator for Buddy {
         // SAFETY: the caller gives us the whole region, of which the map is the first `state_pages` pages.
         unsafe { map.write_bytes(State::INNER.0, states) };
         let span = Span {
-            memory,
             start: extent.start,
             bytes: extent.pages * PAGE_SIZE,
+            memory: memory.wrapping_sub(address),
             map: map.wrapping_sub(address / PAGE_SIZE - before),
         };
         self.spans[self.count] = span;
@@ -125,9 +126,13 @@ impl PageAllocator for Buddy {
 
     fn allocate(&mut self, pages: usize) -> Result<NonNull<u8>, PageError> {
         let order = Order::holding(pages)?;
-        let mut taken = self.free.smallest_from(order).ok_or(PageError::Exhausted)?;
-        // SAFETY: the list is not empty.
-        let (block, state) = unsafe { self.free.pop(taken) };
+        let mut taken = order;
+        let (block, state) = loop {
+            match self.free.pop(taken) {
+                Some(found) => break found,
+                None => taken = taken.larger().ok_or(PageError::Exhausted)?,
+            }
+        };
         while taken > order {
             let Some(half) = taken.smaller() else { break };
             // SAFETY: the upper half is free, on no list, and in the same span as the whole block.
@@ -146,9 +151,8 @@ impl PageAllocator for Buddy {
             && address.is_multiple_of(PAGE_SIZE)
         {
             let page = address / PAGE_SIZE;
+            let state = span.state(page);
             // SAFETY: the page lies in the span.
-            let state = unsafe { span.state(page) };
-            // SAFETY: as above.
             if unsafe { state.read() } == State::allocated(order) {
                 // SAFETY: as above; from here on the page may lie anywhere in a free block.
                 unsafe { state.write(State::INNER) };
@@ -175,29 +179,26 @@ impl PageAllocator for Buddy {
 /// The part of a region that is handed out.
 #[derive(Debug, Clone, Copy)]
 struct Span {
-    /// The region's own pointer; every other one into the region derives from it.
-    memory: *mut u8,
     /// The address of the first page.
     start: usize,
     bytes: usize,
+    /// Address zero, reached from the region's own pointer, so that page numbers lead to pages of the region.
+    memory: *mut u8,
     /// One state a page, from the last boundary of a largest block before the region to the first one behind it.
-    /// The pointer is to where page number zero would have its own, so that page numbers are indices.
+    /// This is where page number zero would have its own.
     map: *mut State,
 }
 
 impl Span {
-    const EMPTY: Self = Self { memory: ptr::null_mut(), start: 0, bytes: 0, map: ptr::null_mut() };
+    const EMPTY: Self = Self { start: 0, bytes: 0, memory: ptr::null_mut(), map: ptr::null_mut() };
 
-    /// The first byte of a page.
-    fn page(&self, page: usize) -> *mut u8 {
-        self.memory.with_addr(page * PAGE_SIZE)
+    /// The head of the free block that begins at a page.
+    fn head(&self, page: usize) -> *mut FreeBlock {
+        self.memory.wrapping_add(page * PAGE_SIZE).cast()
     }
 
-    /// The state of a page.
-    ///
-    /// # Safety
-    /// The page lies in the same largest block as some page of the span.
-    unsafe fn state(&self, page: usize) -> *mut State {
+    /// The state of a page, which must lie in the same largest block as some page of the region.
+    fn state(&self, page: usize) -> *mut State {
         self.map.wrapping_add(page)
     }
 }
@@ -226,28 +227,25 @@ impl State {
 #[derive(Debug)]
 struct FreeBlock {
     next: *mut FreeBlock,
+    /// Not kept up in the first block of a list, so that taking that one touches no other.
     previous: *mut FreeBlock,
     /// The state of the block's first page, so that nobody need ask which region it is in.
     state: *mut State,
 }
 
 /// The free blocks of each order, in doubly linked lists.
+///
+/// No bitmap says which are empty: finding the first bit takes a dozen instructions on RV64GC, and to keep it costs
+/// some at every operation. Looking at the lists takes three for each one that is empty, and those are just the ones
+/// that get a block from the split that follows.
 #[derive(Debug)]
 struct FreeLists {
     heads: [*mut FreeBlock; ORDERS],
-    /// Bit k is set when there are blocks of order k.
-    nonempty: u32,
 }
 
 impl FreeLists {
     const fn new() -> Self {
-        Self { heads: [ptr::null_mut(); ORDERS], nonempty: 0 }
-    }
-
-    /// The smallest order from this one on that has a free block.
-    fn smallest_from(&self, order: Order) -> Option<Order> {
-        let fitting = self.nonempty >> order.index() << order.index();
-        Order::new(fitting.trailing_zeros()) // 32 when there is none
+        Self { heads: [ptr::null_mut(); ORDERS] }
     }
 
     /// Adds a block.
@@ -255,8 +253,7 @@ impl FreeLists {
     /// # Safety
     /// The block is on no list, in use by nobody, and has its state at `state`.
     unsafe fn push(&mut self, block: *mut FreeBlock, state: *mut State, order: Order) {
-        let head = &mut self.heads[order.index()];
-        let next = *head;
+        let next = self.heads[order.index()];
         // SAFETY: the block is ours to write.
         unsafe { block.write(FreeBlock { next, previous: ptr::null_mut(), state }) };
         // SAFETY: its state is in the map of its region.
@@ -265,25 +262,16 @@ impl FreeLists {
         if let Some(next) = unsafe { next.as_mut() } {
             next.previous = block;
         }
-        *head = block;
-        self.nonempty |= 1 << order.index();
+        self.heads[order.index()] = block;
     }
 
-    /// Takes the first block of a list, with its state.
-    ///
-    /// # Safety
-    /// The list is not empty.
-    unsafe fn pop(&mut self, order: Order) -> (*mut FreeBlock, *mut State) {
+    /// Takes the first block of a list, with its state; none when the list is empty.
+    fn pop(&mut self, order: Order) -> Option<(*mut FreeBlock, *mut State)> {
         let block = self.heads[order.index()];
         // SAFETY: blocks on lists are free, so only the lists use them.
-        let FreeBlock { next, state, .. } = unsafe { block.read() };
+        let &FreeBlock { next, state, .. } = unsafe { block.as_ref() }?;
         self.heads[order.index()] = next;
-        // SAFETY: as above.
-        match unsafe { next.as_mut() } {
-            Some(next) => next.previous = ptr::null_mut(),
-            None => self.nonempty &= !(1 << order.index()),
-        }
-        (block, state)
+        Some((block, state))
     }
 
     /// Takes a block out of its list.
@@ -295,18 +283,15 @@ impl FreeLists {
         let FreeBlock { next, previous, state } = unsafe { block.read() };
         // SAFETY: its state is in the map of its region.
         unsafe { state.write(State::INNER) };
+        if self.heads[order.index()] == block {
+            self.heads[order.index()] = next;
+            return;
+        }
+        // SAFETY: as for the block itself; one that is not the first has another before it.
+        unsafe { (*previous).next = next };
         // SAFETY: as for the block itself.
         if let Some(next) = unsafe { next.as_mut() } {
             next.previous = previous;
-        }
-        // SAFETY: as for the block itself.
-        if let Some(previous) = unsafe { previous.as_mut() } {
-            previous.next = next;
-            return;
-        }
-        self.heads[order.index()] = next;
-        if next.is_null() {
-            self.nonempty &= !(1 << order.index());
         }
     }
 

@@ -1,0 +1,169 @@
+//! The command line: what can be asked for, and which exit code answers.
+
+mod doctor;
+mod failure;
+mod labs;
+mod replay;
+mod run;
+mod selftest;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::course::Course;
+use crate::lab::read::Judges;
+use crate::oracle::{self, metrics};
+use crate::seed;
+use failure::Failure;
+
+/// Grades the branches of operating-system labs.
+///
+/// Builds the kernel with the submission's files, boots it under QEMU, reads the serial line, and judges what the
+/// allocators did by their traces.
+#[derive(Debug, Parser)]
+#[command(name = "grader", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Command {
+    /// The course's folder [default: $GRADER_COURSE, the nearest parent folder that is one, the built-in copy]
+    #[arg(long, global = true, value_name = "DIR")]
+    course: Option<PathBuf>,
+    #[command(subcommand)]
+    action: Action,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all checks passed, 1 some check failed, 2 the command or a lab is wrong, \
+                          3 the harness could not do its work.";
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Grade a submission in a lab
+    Run(Run),
+    /// Judge the saved transcripts of a run again, without building or booting
+    Replay(Replay),
+    /// List the labs of the course
+    Labs {
+        /// Check every lab, kernel kind and mutant, and report all that is wrong
+        #[arg(long)]
+        check: bool,
+    },
+    /// Say what of QEMU, toolchain, target and sandbox features is there, and what mends what is missing
+    Doctor,
+    /// Prove that a lab's checks accept the reference and catch the starter and every mutant
+    Selftest(Selftest),
+    /// Print the JSON Schema of the grade document
+    Schema,
+}
+
+/// `grader run`
+#[derive(Debug, Args)]
+struct Run {
+    /// The lab
+    #[arg(long, value_name = "ID")]
+    lab: String,
+    /// The submission's repository, as a path or a URL [default: the one in which you stand]
+    #[arg(long, value_name = "PATH|URL")]
+    repo: Option<String>,
+    /// Grade this branch [default: the lab's]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["rev", "worktree"])]
+    branch: Option<String>,
+    /// Grade this commit, tag, or whatever Git makes a commit of
+    #[arg(long, value_name = "REV", conflicts_with = "worktree")]
+    rev: Option<String>,
+    /// Grade the working tree as it is on disk, whatever its branch
+    #[arg(long)]
+    worktree: bool,
+    /// Draw the operations from this seed: a number, or "random" [default: derived from the submission]
+    #[arg(long, value_name = "N", default_value = None)]
+    seed: Option<seed::Choice>,
+    /// Run only the checks whose names match this regular expression (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    check: Vec<regex::Regex>,
+    /// Run only the checks that read sessions whose names match (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    session: Vec<regex::Regex>,
+    #[command(flatten)]
+    reports: Reports,
+    /// Keep the run here: grade, transcripts, traces, build log [default: a folder in the cache]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// `grader replay`
+#[derive(Debug, Args)]
+struct Replay {
+    /// The run's folder, as `grader run --out` made it
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    reports: Reports,
+}
+
+/// `grader selftest`
+#[derive(Debug, Args)]
+struct Selftest {
+    /// Only this lab [default: all labs]
+    #[arg(long, value_name = "ID")]
+    lab: Option<String>,
+    /// Only the solutions whose names match: reference, starter, or a mutant's (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    solution: Vec<regex::Regex>,
+}
+
+/// Where reports go, besides the terminal.
+#[derive(Debug, Args)]
+struct Reports {
+    /// Write a JUnit report here
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the grade document here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What every command has: the course and the cache.
+struct Context {
+    cache: Cache,
+    course: Course,
+}
+
+impl Context {
+    fn find(course: Option<&std::path::Path>) -> Result<Self, Failure> {
+        let cache = Cache::find()?;
+        let here = std::env::current_dir().map_err(Failure::no_current_folder)?;
+        let course = Course::find(course, &here, &cache)?;
+        Ok(Self { cache, course })
+    }
+}
+
+/// What checks can be judged by, for the readers of lab files.
+fn judges() -> Judges<'static> {
+    Judges { oracles: oracle::NAMES, statistics: &metrics::STATISTICS, workload_programs: &oracle::WORKLOAD_PROGRAMS }
+}
+
+/// Reads the command line, does what it says, and answers with the exit code.
+pub fn main() -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => {
+            // Help and version are no errors, and clap prints each where it belongs.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let course = command.course.as_deref();
+    let done = match &command.action {
+        Action::Run(options) => Context::find(course).and_then(|context| run::run(&context, options)),
+        Action::Replay(options) => Context::find(course).and_then(|context| replay::replay(&context, options)),
+        Action::Labs { check } => Context::find(course).and_then(|context| labs::labs(&context, *check)),
+        Action::Doctor => doctor::doctor(course),
+        Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),
+        Action::Schema => terminal::print(&crate::report::json::schema()),
+    };
+    done.unwrap_or_else(|failure| {
+        terminal::complain(&failure);
+        failure.owner.exit_code().into()
+    })
+}

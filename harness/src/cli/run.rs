@@ -1,0 +1,226 @@
+//! `grader run`
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::sync::watch;
+
+use super::failure::Failure;
+use super::{Context, Reports, Run, judges, terminal};
+use crate::cache::Cache;
+use crate::event::Listener;
+use crate::grade::{Grade, Outcome};
+use crate::lab::{Lab, LabId};
+use crate::owner::Owner;
+use crate::report::live::Live;
+use crate::report::terminal::Theme;
+use crate::report::{json, junit, terminal as report};
+use crate::run_folder::RunFolder;
+use crate::runner::{self, Cancel, Job, RunError};
+use crate::source_tree::Overlay;
+use crate::submission::{Origin, Pick, Request, Search, Submission};
+
+/// Runs that are kept in the cache, a lab; older ones go.
+const KEPT_RUNS: usize = 20;
+
+/// Grades a submission.
+pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
+    let Context { cache, course } = context;
+    let lab = course.lab(&options.lab, judges())?;
+    let kinds = course.kinds()?;
+    let wanted = wanted(&lab, options)?;
+    let from = std::env::current_dir().map_err(Failure::no_current_folder)?;
+    let search = Search { from: &from, course, kinds: &kinds, lab: &lab, cache };
+    let submission = Submission::find(&request(options), &search)?;
+    let kind = kinds.get(&submission.kind).ok_or_else(|| {
+        Failure::caller(format!("grade lab {}: it can be solved in no kernel kind of this course", lab.id))
+    })?;
+    let overlay = match (&submission.origin, &submission.files) {
+        (Origin::Reference, _) | (_, Err(_)) => Overlay::Reference,
+        (_, Ok(files)) => Overlay::Submission(files),
+    };
+    let folder = match &options.out {
+        Some(folder) => RunFolder::at(folder),
+        None => next_folder(cache, &lab.id)?,
+    };
+    let command = command(options);
+    let job = Job {
+        cache,
+        course,
+        lab: &lab,
+        kind,
+        submission: &submission,
+        overlay,
+        wanted: &wanted,
+        seed: options.seed.unwrap_or_default(),
+        command: &command,
+        folder: Some(&folder),
+    };
+    let mut live = Live::new(io::IsTerminal::is_terminal(&io::stderr()), terminal::colours(&io::stderr()));
+    if submission.origin == Origin::Reference {
+        let note = format!(
+            "this repository is the course's own and has no branch {}, so its reference solution is graded",
+            lab.id
+        );
+        live.event(&crate::event::Event::Note(&note));
+    }
+    let grade = finish(&job, &mut live)?;
+    drop(live);
+    let code = publish(&grade, &options.reports)?;
+    eprintln!("{:>12} grader replay {}", "Judge again", quoted(&folder.path().display().to_string()));
+    Ok(code)
+}
+
+/// Runs a job to its end, or until it is interrupted.
+pub fn finish(job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    let runtime = runtime.map_err(|error| Failure::harness(format!("start the runtime: {error}")))?;
+    let grade = runtime.block_on(async {
+        let cancel = on_interrupt();
+        runner::grade(job, listener, &cancel).await
+    });
+    // What was started is ended by its own guards; a build script that ignores that must not keep us.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    grade.map_err(|error: RunError| Failure { owner: error.owner(), error: Box::new(error), help: None })
+}
+
+/// Told when the user or the system asks the process to end.
+fn on_interrupt() -> Cancel {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (tell, cancel) = watch::channel(false);
+    let listen = |kind| signal(kind).ok();
+    let (interrupt, terminate, hangup) =
+        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()));
+    tokio::spawn(async move {
+        let wait = async |signal: Option<tokio::signal::unix::Signal>| match signal {
+            Some(mut signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = wait(interrupt) => {}
+            () = wait(terminate) => {}
+            () = wait(hangup) => {}
+        }
+        let _ = tell.send(true);
+        std::future::pending::<()>().await;
+    });
+    cancel
+}
+
+/// Shows a grade, writes the reports that were asked for, and answers with the exit code.
+///
+/// A report that cannot be written is named and does not keep the others from being written.
+pub fn publish(grade: &Grade, reports: &Reports) -> Result<ExitCode, Failure> {
+    terminal::print(&report::render(grade, &Theme::new(terminal::colours(&io::stdout()))))?;
+    let mut failed = None;
+    let mut write = |path: &Option<PathBuf>, what: &str, write: fn(&Grade, &std::path::Path) -> io::Result<()>| {
+        if let Some(path) = path
+            && let Err(error) = write(grade, path)
+        {
+            let failure = Failure::harness(format!("write the {what} {}: {error}", path.display()));
+            if let Some(earlier) = failed.replace(failure) {
+                terminal::complain(&earlier);
+            }
+        }
+    };
+    write(&reports.json, "grade document", json::write);
+    write(&reports.junit, "JUnit report", junit::write);
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(match grade.outcome() {
+            Outcome::Passed => ExitCode::SUCCESS,
+            Outcome::Failed => Owner::Submission.exit_code().into(),
+            Outcome::Error => Owner::Harness.exit_code().into(),
+        }),
+    }
+}
+
+fn request(options: &Run) -> Request {
+    let pick = match (&options.branch, &options.rev, options.worktree) {
+        (Some(branch), ..) => Pick::Branch(branch.clone()),
+        (_, Some(revision), _) => Pick::Revision(revision.clone()),
+        (.., true) => Pick::WorkTree,
+        _ => Pick::Usual,
+    };
+    Request { repository: options.repo.clone(), pick }
+}
+
+/// The checks that pass all filters.
+fn wanted<'l>(lab: &'l Lab, options: &Run) -> Result<BTreeSet<&'l str>, Failure> {
+    let matches = |patterns: &[regex::Regex], name: &str| {
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(name))
+    };
+    let wanted: BTreeSet<&str> = lab
+        .checks
+        .iter()
+        .filter(|check| matches(&options.check, &check.id.0))
+        .filter(|check| check.sessions.iter().any(|session| matches(&options.session, &session.0)))
+        .map(|check| check.id.0.as_str())
+        .collect();
+    if wanted.is_empty() {
+        let checks: Vec<&str> = lab.checks.iter().map(|check| check.id.0.as_str()).collect();
+        let sessions: Vec<&str> = lab.sessions.iter().map(|session| session.id.0.as_str()).collect();
+        return Err(Failure::caller(format!("find checks of lab {} that match", lab.id)).with_help(format!(
+            "its checks are {}; its sessions {}",
+            checks.join(", "),
+            sessions.join(", ")
+        )));
+    }
+    Ok(wanted)
+}
+
+/// The command that grades the same again, to be typed in the same folder.
+fn command(options: &Run) -> String {
+    let mut words = vec!["grader run --lab".to_owned(), quoted(&options.lab)];
+    let mut option = |name: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("{name} {}", quoted(value)));
+        }
+    };
+    option("--repo", &options.repo);
+    option("--branch", &options.branch);
+    option("--rev", &options.rev);
+    if options.worktree {
+        words.push("--worktree".to_owned());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@=+,".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A folder of its own for a run in the cache; the oldest ones go.
+fn next_folder(cache: &Cache, lab: &LabId) -> Result<RunFolder, Failure> {
+    let runs = cache.folder(&format!("runs/{lab}"))?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let mut kept: Vec<PathBuf> =
+        std::fs::read_dir(&runs).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    // Names begin with the time, so the oldest come first.
+    kept.sort();
+    for old in kept.iter().take((kept.len() + 1).saturating_sub(KEPT_RUNS)) {
+        // One that cannot be removed is in the way of nothing.
+        let _ = std::fs::remove_dir_all(old);
+    }
+    Ok(RunFolder::at(runs.join(format!("{:013}-{}", now.as_millis(), std::process::id()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_the_shell() {
+        assert_eq!(quoted("lab6-2-buddy"), "lab6-2-buddy");
+        assert_eq!(quoted("a b's"), r"'a b'\''s'");
+        assert_eq!(quoted("$(rm x)"), "'$(rm x)'");
+    }
+}

@@ -1,0 +1,165 @@
+//! `grader selftest`
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use super::failure::Failure;
+use super::run::finish;
+use super::{Context, Selftest, judges, terminal};
+use crate::event::Silent;
+use crate::grade::{Build, Grade, Points, Verdict};
+use crate::kind::Kind;
+use crate::lab::mutant::{self, Mutant};
+use crate::lab::{KindId, Lab};
+use crate::owner::Owner;
+use crate::runner::Job;
+use crate::seed::Choice;
+use crate::source_tree::Overlay;
+use crate::submission::Submission;
+
+/// The share of a lab's points, in percent, that its starter must stay below.
+const STARTER_PERCENT: f64 = 20.0;
+
+/// A solution with what the lab must say of it.
+enum Solution {
+    Reference,
+    Starter,
+    Mutant(Box<Mutant>),
+}
+
+impl Solution {
+    fn name(&self) -> &str {
+        match self {
+            Self::Reference => "reference",
+            Self::Starter => "starter",
+            Self::Mutant(mutant) => &mutant.name,
+        }
+    }
+
+    fn overlay(&self) -> Overlay<'_> {
+        match self {
+            Self::Reference => Overlay::Reference,
+            Self::Starter => Overlay::Starter,
+            Self::Mutant(mutant) => Overlay::Mutant(mutant),
+        }
+    }
+
+    /// What the grade should have been and is not.
+    fn complaint(&self, grade: &Grade) -> Option<String> {
+        let failed =
+            |id: &str| grade.checks.iter().any(|check| check.id == id && matches!(check.verdict, Verdict::Fail { .. }));
+        if let Build::Refused { reason, .. } | Build::Error { reason } = &grade.build {
+            return Some(format!("it must build: {reason}"));
+        }
+        if let Some(check) = grade.checks.iter().find(|check| matches!(check.verdict, Verdict::Error { .. })) {
+            let Verdict::Error { reason } = &check.verdict else { return None };
+            return Some(format!("check {} could not be judged: {reason}", check.id));
+        }
+        match self {
+            Self::Reference => {
+                let lost = grade.checks.iter().find(|check| check.points.earned != check.points.max)?;
+                let reason = match &lost.verdict {
+                    Verdict::Fail { reason, .. } => reason.as_str(),
+                    _ => "",
+                };
+                Some(format!("it must earn all points, and loses some in {}: {reason}", lost.id))
+            }
+            Self::Starter => {
+                let most = grade.points.max.share(STARTER_PERCENT / 100.0);
+                (grade.points.earned >= most)
+                    .then(|| format!("it must earn less than {most} points, and earns {}", grade.points.earned))
+            }
+            Self::Mutant(mutant) => {
+                let missed: Vec<&str> =
+                    mutant.fails.iter().map(|check| check.0.as_str()).filter(|check| !failed(check)).collect();
+                (!missed.is_empty()).then(|| format!("it must fail {}, and does not", missed.join(", ")))
+            }
+        }
+    }
+}
+
+/// Proves that labs accept what is right and catch what is wrong.
+pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failure> {
+    let kinds = context.course.kinds()?;
+    let labs: Vec<Lab> = match &options.lab {
+        Some(id) => vec![context.course.lab(id, judges())?],
+        None => {
+            let labs = context.course.labs(judges())?;
+            labs.into_iter().map(|(_, lab)| lab.map_err(crate::course::CourseError::File)).collect::<Result<_, _>>()?
+        }
+    };
+    let mut wrong = 0;
+    for lab in &labs {
+        for (id, kind) in lab.kernels.keys().filter_map(|id| Some((id, kinds.get(id)?))) {
+            wrong += lab_in_kind(context, options, lab, id, kind)?;
+        }
+    }
+    match wrong {
+        0 => terminal::print("every solution is graded as it must be\n"),
+        count => {
+            terminal::print(&format!("{count} solutions are not graded as they must be\n"))?;
+            Ok(Owner::Submission.exit_code().into())
+        }
+    }
+}
+
+fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, kind: &Kind) -> Result<usize, Failure> {
+    let mut solutions = vec![Solution::Reference, Solution::Starter];
+    for file in mutant::files(lab) {
+        let mutant = mutant::read(&file, lab, kind, &context.course.root).map_err(crate::course::CourseError::File)?;
+        solutions.push(Solution::Mutant(Box::new(mutant)));
+    }
+    solutions.retain(|solution| {
+        options.solution.is_empty() || options.solution.iter().any(|pattern| pattern.is_match(solution.name()))
+    });
+    let widest = solutions.iter().map(|solution| solution.name().len()).max().unwrap_or(0);
+    terminal::print(&format!("{} in {id}: P passed, F failed, f failed and must, E could not be judged\n", lab.id))?;
+    for (column, check) in lab.checks.iter().enumerate() {
+        terminal::print(&format!("{:widest$} {}{}\n", "", "| ".repeat(column), check.id))?;
+    }
+    let mut wrong = 0;
+    for solution in &solutions {
+        let grade = grade(context, lab, kind, solution)?;
+        let complaint = solution.complaint(&grade);
+        let points: Points = grade.points.earned;
+        let row: Vec<String> = grade.checks.iter().map(|check| letter(solution, &check.id, &check.verdict)).collect();
+        let verdict = if complaint.is_some() { "WRONG" } else { "ok" };
+        terminal::print(&format!("{:widest$} {}  {points:>5} {verdict}\n", solution.name(), row.join(" ")))?;
+        if let Some(complaint) = complaint {
+            terminal::print(&format!("{:widest$} {complaint}\n", ""))?;
+            wrong += 1;
+        }
+    }
+    Ok(wrong)
+}
+
+fn letter(solution: &Solution, id: &str, verdict: &Verdict) -> String {
+    let must = matches!(solution, Solution::Mutant(mutant) if mutant.fails.iter().any(|check| check.0 == id));
+    match verdict {
+        Verdict::Pass => "P",
+        Verdict::Fail { .. } if must => "f",
+        Verdict::Fail { .. } => "F",
+        Verdict::Error { .. } => "E",
+        Verdict::Skipped { .. } => "-",
+    }
+    .to_owned()
+}
+
+fn grade(context: &Context, lab: &Lab, kind: &Kind, solution: &Solution) -> Result<Grade, Failure> {
+    let wanted: BTreeSet<&str> = lab.checks.iter().map(|check| check.id.0.as_str()).collect();
+    let submission = Submission::reference(lab);
+    let command = format!("grader selftest --lab {} --solution {}", lab.id, solution.name());
+    let job = Job {
+        cache: &context.cache,
+        course: &context.course,
+        lab,
+        kind,
+        submission: &submission,
+        overlay: solution.overlay(),
+        wanted: &wanted,
+        seed: Choice::Derived,
+        command: &command,
+        folder: None,
+    };
+    finish(&job, &mut Silent)
+}

@@ -1,0 +1,49 @@
+//! Everything that is wrong with a course, for its authors.
+
+use std::collections::BTreeMap;
+
+use super::{Course, CourseError, folders_with};
+use crate::kind;
+use crate::lab::mutant;
+use crate::lab::read::{self as lab_file, Judges, Known};
+
+impl Course {
+    /// Reads every kernel kind, lab and mutant, looks for every starter, and answers all that is wrong.
+    ///
+    /// # Errors
+    /// When the course's folders cannot be read.
+    pub fn check(&self, judges: Judges<'_>) -> Result<Vec<CourseError>, CourseError> {
+        let mut wrong = Vec::new();
+        let mut kinds = BTreeMap::new();
+        for folder in folders_with(&self.root.join("labs/kernels"), kind::FILE)? {
+            match kind::read(&folder, &self.root) {
+                Ok(kind) => {
+                    kinds.insert(kind.id.clone(), kind);
+                }
+                Err(error) => wrong.push(CourseError::File(error)),
+            }
+        }
+        let known = Known { course: &self.root, kinds: &kinds, judges };
+        for id in self.lab_ids()? {
+            let lab = match lab_file::read(&self.lab_folder(&id), &known) {
+                Ok(lab) => lab,
+                Err(error) => {
+                    wrong.push(CourseError::File(error));
+                    continue;
+                }
+            };
+            for path in lab.kernels.values().flat_map(|kernel| &kernel.files) {
+                let starter = lab.folder.join("handout").join(path);
+                if !starter.is_file() {
+                    wrong.push(CourseError::NoStarter { lab: id.clone(), path: starter });
+                }
+            }
+            // Mutants are of the lab's first kind, which has the reference.
+            let Some(kind) = lab.kernels.keys().next().and_then(|id| kinds.get(id)) else { continue };
+            let mutants = mutant::files(&lab).into_iter();
+            let read = mutants.filter_map(|path| mutant::read(&path, &lab, kind, &self.root).err());
+            wrong.extend(read.map(CourseError::File));
+        }
+        Ok(wrong)
+    }
+}

@@ -1,0 +1,321 @@
+//! What of the machine is there that grading needs, and the command that mends what is not.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use landlock::{ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
+
+use crate::cache::Cache;
+use crate::kind::{Kind, Version};
+
+/// One thing that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked for.
+    pub what: String,
+    /// What was found.
+    pub state: State,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is there; which one.
+    There(String),
+    /// It is not there, or not good enough, and nothing can be graded without it.
+    Missing {
+        /// What is wrong.
+        why: String,
+        /// What to type.
+        remedy: String,
+    },
+    /// Grading works without it, with less protection or comfort.
+    Wanting {
+        /// What is wrong.
+        why: String,
+        /// What to type, or who can do something.
+        remedy: String,
+    },
+}
+
+impl Finding {
+    /// Whether nothing can be graded as things are.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self.state, State::Missing { .. })
+    }
+}
+
+/// Free space that a kernel's build and a run's transcripts need with room to spare, in MiB.
+const SPACE: u64 = 1024;
+
+/// Looks for everything that grading labs of these kinds needs. Blocks for as long as a handful of programs take to
+/// say their versions.
+pub fn examine<'k>(kinds: impl IntoIterator<Item = &'k Kind>, cache: Result<&Cache, String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |what: &str, state| {
+        let finding = Finding { what: what.to_owned(), state };
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    };
+    add("cargo", tool("cargo"));
+    add("rustc", tool("rustc"));
+    for kind in kinds {
+        add(&kind.qemu.program, qemu(&kind.qemu.program, kind.qemu.minimum));
+        if let Some(target) = &kind.build.target {
+            add(&format!("Rust target {target}"), rust_target(target));
+        }
+    }
+    add("git", git());
+    match cache {
+        Ok(cache) => {
+            add("cache folder", writable(cache.root()));
+            add("free space", space(cache.root()));
+        }
+        Err(why) => {
+            add(
+                "cache folder",
+                State::Missing { why, remedy: "export GRADER_CACHE=/a/folder/that/can/be/written".to_owned() },
+            );
+        }
+    }
+    add("Landlock", landlock());
+    add("user and network namespaces", namespaces());
+    add("seccomp", seccomp());
+    findings
+}
+
+/// How to get a Rust toolchain. Distributions' own are too old for the kernel; newer ones have rustup.
+fn rust_command() -> &'static str {
+    if apt_has("rustup") {
+        "apt-get install -y rustup && rustup default stable"
+    } else {
+        "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+    }
+}
+
+fn apt_has(package: &str) -> bool {
+    let shown = Command::new("apt-cache").args(["show", package]).stderr(Stdio::null()).output();
+    shown.is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
+}
+
+/// A remedy as one types it: with `sudo` where it needs rights that one has not; apt's lines in words where there is
+/// no apt.
+fn remedy(command: &str) -> String {
+    let Some(packages) = command.strip_prefix("apt-get install -y ") else { return command.to_owned() };
+    if !Path::new("/usr/bin/apt-get").exists() {
+        let (packages, then) = packages.split_once(" && ").unwrap_or((packages, ""));
+        let then = if then.is_empty() { String::new() } else { format!(", then type: {then}") };
+        return format!("install {packages} with your system's package manager{then}");
+    }
+    if rustix::process::geteuid().is_root() { command.to_owned() } else { format!("sudo {command}") }
+}
+
+fn missing(why: impl Into<String>, command: &str) -> State {
+    State::Missing { why: why.into(), remedy: remedy(command) }
+}
+
+/// The first line that a program writes when it is asked for its version.
+fn version_line(program: &str, argument: &str) -> Result<String, String> {
+    let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("`{program}` is not on the PATH"),
+        _ => format!("`{program}` cannot be started: {error}"),
+    })?;
+    let first = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().trim().to_owned();
+    if output.status.success() {
+        Ok(first(&output.stdout))
+    } else {
+        Err(format!("`{program} {argument}` fails: {}", first(&output.stderr)))
+    }
+}
+
+fn tool(program: &str) -> State {
+    match version_line(program, "--version") {
+        Ok(line) => State::There(line),
+        // What is there and fails is rustup without a toolchain.
+        Err(why) if why.contains("fails") => missing(why, "rustup default stable"),
+        Err(why) => missing(why, rust_command()),
+    }
+}
+
+fn git() -> State {
+    match version_line("git", "--version") {
+        Ok(line) => State::There(line),
+        Err(why) => State::Wanting {
+            why: format!("{why}; only submissions behind a URL need it"),
+            remedy: remedy("apt-get install -y git"),
+        },
+    }
+}
+
+/// The package that has QEMU for RISC-V: newer Debian and Ubuntu split it off.
+fn qemu_package() -> &'static str {
+    if apt_has("qemu-system-riscv") {
+        "apt-get install -y qemu-system-riscv"
+    } else {
+        "apt-get install -y qemu-system-misc"
+    }
+}
+
+fn qemu(program: &str, minimum: Version) -> State {
+    let line = match version_line(program, "--version") {
+        Ok(line) => line,
+        Err(why) => return missing(why, qemu_package()),
+    };
+    match qemu_version(&line) {
+        Some(version) if version >= minimum => State::There(line),
+        Some(version) => missing(format!("{program} is version {version}; {minimum} is needed"), qemu_package()),
+        None => missing(format!("{program} says no version that can be read: {line}"), qemu_package()),
+    }
+}
+
+/// The version in the line `QEMU emulator version 7.2.22 (Debian …)`.
+pub fn qemu_version(line: &str) -> Option<Version> {
+    line.split_once("version ")?.1.split_whitespace().next()?.parse().ok()
+}
+
+fn rust_target(target: &str) -> State {
+    let command = format!("rustup target add {target}");
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let folder = output.ok().filter(|output| output.status.success());
+    let folder = folder.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    match folder {
+        Some(folder) if folder.is_dir() => State::There("installed".to_owned()),
+        Some(_) => missing("the toolchain lacks its standard library", &command),
+        None => missing("`rustc` does not know it, or is not there", &command),
+    }
+}
+
+fn writable(root: &Path) -> State {
+    let tried = fs::create_dir_all(root).and_then(|()| tempfile::tempfile_in(root));
+    match tried {
+        Ok(_) => State::There(root.display().to_string()),
+        Err(error) => State::Missing {
+            why: format!("{} cannot be written: {error}", root.display()),
+            remedy: format!("export {}=/a/folder/that/can/be/written", crate::cache::VARIABLE),
+        },
+    }
+}
+
+fn space(root: &Path) -> State {
+    // Before the first run the folder itself is not there.
+    let Some(folder) = root.ancestors().find(|folder| folder.exists()) else {
+        return State::There("unknown".to_owned());
+    };
+    match rustix::fs::statvfs(folder) {
+        Ok(data) => {
+            let free = data.f_bavail.saturating_mul(data.f_frsize) >> 20;
+            if free >= SPACE {
+                State::There(format!("{free} MiB"))
+            } else {
+                State::Wanting {
+                    why: format!("{free} MiB are free at {}; {SPACE} MiB are advisable", folder.display()),
+                    remedy: format!("free some space, or set {} to a folder elsewhere", crate::cache::VARIABLE),
+                }
+            }
+        }
+        Err(error) => State::There(format!("unknown: {error}")),
+    }
+}
+
+/// The newest version of Landlock's interface that the kernel has, zero for none.
+///
+/// A ruleset is only made, and nothing is restricted by it.
+pub fn landlock_abi() -> u32 {
+    let has = |abi: ABI| {
+        let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        let mut ruleset = ruleset.handle_access(AccessFs::from_all(abi))?;
+        if !AccessNet::from_all(abi).is_empty() {
+            ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+        }
+        if !Scope::from_all(abi).is_empty() {
+            ruleset = ruleset.scope(Scope::from_all(abi))?;
+        }
+        ruleset.create()
+    };
+    let known = [(6, ABI::V6), (5, ABI::V5), (4, ABI::V4), (3, ABI::V3), (2, ABI::V2), (1, ABI::V1)];
+    known.into_iter().find(|(_, abi)| has(*abi).is_ok()).map_or(0, |(number, _)| number)
+}
+
+fn landlock() -> State {
+    // Version 4, of Linux 6.7, is the first that keeps a process from the network.
+    const NETWORK: u32 = 4;
+    match landlock_abi() {
+        0 => State::Wanting {
+            why: "the kernel has none: builds and QEMU cannot be kept from the file system".to_owned(),
+            remedy: "boot Linux 5.13 or later with `landlock` in the `lsm=` option".to_owned(),
+        },
+        abi if abi < NETWORK => State::Wanting {
+            why: format!("ABI {abi}: files are protected, the network is not"),
+            remedy: "boot Linux 6.7 or later".to_owned(),
+        },
+        abi => State::There(format!("ABI {abi}")),
+    }
+}
+
+fn namespaces() -> State {
+    let tried = Command::new("unshare").args(["--user", "--net", "true"]).stdin(Stdio::null()).output();
+    let why = match tried {
+        Ok(output) if output.status.success() => return State::There("can be made".to_owned()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => format!("`unshare` cannot be started: {error}"),
+    };
+    let switch = |name: &str, value: &str| fs::read_to_string(name).is_ok_and(|text| text.trim() == value);
+    let remedy = if switch("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    } else if switch("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        "sudo sysctl kernel.unprivileged_userns_clone=1"
+    } else {
+        "ask whoever runs this machine or container to allow user namespaces"
+    };
+    State::Wanting { why, remedy: remedy.to_owned() }
+}
+
+fn seccomp() -> State {
+    match fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail") {
+        Ok(actions) if actions.contains("errno") => State::There("filters".to_owned()),
+        _ => State::Wanting {
+            why: "the kernel has no filters of system calls".to_owned(),
+            remedy: "boot a kernel with CONFIG_SECCOMP_FILTER".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_distributions_write_them() {
+        let read = |line| qemu_version(line).unwrap();
+        assert_eq!(read("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)"), Version(7, 2));
+        assert_eq!(read("QEMU emulator version 10.0.0"), Version(10, 0));
+        assert_eq!(qemu_version("something else"), None);
+    }
+
+    #[test]
+    fn a_missing_qemu_is_fatal_and_named_with_the_command_that_installs_it() {
+        let State::Missing { why, remedy } = qemu("qemu-system-no-such-machine", Version(7, 2)) else {
+            panic!("it is there");
+        };
+        assert!(why.contains("qemu-system-no-such-machine"), "{why}");
+        assert!(remedy.contains("qemu-system-"), "{remedy}");
+    }
+
+    #[test]
+    fn an_unknown_target_is_named_with_the_command_that_adds_it() {
+        let State::Missing { remedy, .. } = rust_target("riscv99-unknown-none") else { panic!("it is there") };
+        assert_eq!(remedy, "rustup target add riscv99-unknown-none");
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_is_fatal() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(matches!(writable(&folder.path().join("file/cache")), State::Missing { .. }));
+        assert!(matches!(writable(&folder.path().join("cache")), State::There(_)));
+    }
+}

@@ -1,0 +1,379 @@
+//! The grade: verdicts, points and figures, what was graded, and with what; one JSON document.
+//!
+//! Everything but [`Grade::times`] is a function of the submission, the lab, the seed and the tools.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::oracle::finding::Finding;
+use crate::oracle::metrics::Instructions;
+
+/// What [`Grade::schema`] says; the number goes up when a reader of the last one would misunderstand.
+pub const SCHEMA: &str = "grader/grade/v1";
+
+/// One submission's grade in one lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grade {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What was asked.
+    pub lab: GradedLab,
+    /// What was graded.
+    pub submission: GradedSubmission,
+    /// The seed of every workload, in hex.
+    pub seed: String,
+    /// The command that grades the same submission with the same seed again.
+    pub reproduce: String,
+    /// With what it was graded.
+    pub tools: Tools,
+    /// Only a part of the lab was run (`--check`, `--session`); the points say nothing of the whole.
+    pub partial: bool,
+    /// The points of all checks that were run together.
+    pub points: Score,
+    /// What came of the build.
+    pub build: Build,
+    /// What came of each boot, in the order of the lab.
+    pub sessions: Vec<GradedSession>,
+    /// The verdicts, in the order of the lab.
+    pub checks: Vec<GradedCheck>,
+    /// Times of day and durations: all that differs between two runs of the same submission.
+    pub times: Times,
+}
+
+impl Grade {
+    /// What the whole grade comes to, for the exit code.
+    pub fn outcome(&self) -> Outcome {
+        let any = |wanted: fn(&Verdict) -> bool| self.checks.iter().any(|check| wanted(&check.verdict));
+        if any(|verdict| matches!(verdict, Verdict::Error { .. })) {
+            Outcome::Error
+        } else if any(|verdict| matches!(verdict, Verdict::Fail { .. } | Verdict::Skipped { .. })) {
+            Outcome::Failed
+        } else {
+            Outcome::Passed
+        }
+    }
+}
+
+/// The grade in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every check that was run passed.
+    Passed,
+    /// Some check failed.
+    Failed,
+    /// Some check could not be judged, through no fault of the submission.
+    Error,
+}
+
+/// The lab of a grade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GradedLab {
+    /// Its name.
+    pub id: String,
+    /// What students call it.
+    pub title: String,
+    /// SHA-256 of its `lab.yaml`, in hex.
+    pub version: String,
+    /// The kernel kind.
+    pub kernel: String,
+}
+
+/// The submission of a grade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GradedSubmission {
+    /// In one phrase: `the working tree of lab6-2-buddy`, `commit 1234abc of branch …`, `the course's own reference`.
+    pub what: String,
+    /// The repository, as it was named or found; absent for the course's own solutions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The branch, where it was found by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// SHA-256, in hex, of each file that was taken.
+    pub files: BTreeMap<String, String>,
+    /// Files that were changed in vain: they differ from the course's, and the lab does not take them.
+    pub ignored: Vec<String>,
+}
+
+/// With what a submission was graded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tools {
+    /// Version of the harness.
+    pub grader: String,
+    /// SHA-256 of the course's files that went into it.
+    pub course: String,
+    /// The compiler's version.
+    pub compiler: String,
+    /// QEMU's version.
+    pub qemu: String,
+}
+
+/// Points earned out of points to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Score {
+    /// Points earned.
+    pub earned: Points,
+    /// Points to be had.
+    pub max: Points,
+}
+
+/// Points, exact to a tenth; a throughput check can earn a part of its points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "f64", into = "f64")]
+#[schemars(with = "f64")]
+pub struct Points {
+    tenths: u32,
+}
+
+impl Points {
+    /// None.
+    pub const ZERO: Self = Self { tenths: 0 };
+
+    /// Whole points.
+    pub const fn whole(points: u32) -> Self {
+        Self { tenths: points * 10 }
+    }
+
+    /// A share of these, rounded down to a tenth so that only all of it is all of it.
+    pub fn share(self, share: f64) -> Self {
+        Self { tenths: (f64::from(self.tenths) * share.clamp(0.0, 1.0)).floor() as u32 }
+    }
+
+    /// What is left of these without `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self { tenths: self.tenths.saturating_sub(other.tenths) }
+    }
+}
+
+impl From<f64> for Points {
+    fn from(points: f64) -> Self {
+        Self { tenths: (points * 10.0).round().clamp(0.0, f64::from(u32::MAX)) as u32 }
+    }
+}
+
+impl From<Points> for f64 {
+    fn from(points: Points) -> Self {
+        Self::from(points.tenths) / 10.0
+    }
+}
+
+impl std::iter::Sum for Points {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        Self { tenths: each.map(|points| points.tenths).sum() }
+    }
+}
+
+impl fmt::Display for Points {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.tenths / 10, self.tenths % 10) {
+            (whole, 0) => f.pad(&whole.to_string()),
+            (whole, tenth) => f.pad(&format!("{whole}.{tenth}")),
+        }
+    }
+}
+
+/// What came of building the submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Build {
+    /// There is an image.
+    Built {
+        /// SHA-256 of the source tree, in hex.
+        source: String,
+    },
+    /// The submission's files are missing, not taken, or do not compile.
+    Refused {
+        /// In one sentence.
+        reason: String,
+        /// What the compiler said, as it prints it.
+        diagnostics: String,
+        /// Where the errors are, as `file:line:column` with the student's own paths.
+        places: Vec<String>,
+    },
+    /// The harness could not build it.
+    Error {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// What came of one boot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GradedSession {
+    /// The session, with the tick where there are several.
+    pub id: String,
+    /// The kernel's boot arguments.
+    pub arguments: String,
+    /// The script that its `init` ran.
+    pub script: Vec<String>,
+    /// In one word: how it ended.
+    pub ending: String,
+    /// In a sentence.
+    pub explanation: String,
+    /// The lines of the transcript that matter to somebody who looks for the cause, where it ended early.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub excerpt: Vec<String>,
+    /// Damage to the serial line's records.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub damage: Vec<String>,
+    /// Operations in the trace.
+    pub operations: u64,
+    /// Guest instructions per operation, by phase.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub phases: BTreeMap<String, Instructions>,
+    /// The reference's, where a check compares.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub reference: BTreeMap<String, Instructions>,
+}
+
+/// One check with its verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GradedCheck {
+    /// Its name.
+    pub id: String,
+    /// What must hold.
+    pub title: String,
+    /// The sessions that it reads.
+    pub sessions: Vec<String>,
+    /// Points earned and to be had.
+    pub points: Score,
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The figure that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub figure: Option<Figure>,
+}
+
+/// What became of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Verdict {
+    /// What must hold holds.
+    Pass,
+    /// It does not, and that is the submission's fault.
+    Fail {
+        /// In a sentence.
+        reason: String,
+        /// The first violations, explained.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        findings: Vec<SessionFinding>,
+        /// How many violations there are in all.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        violations: u64,
+    },
+    /// It could not be judged, and that is not the submission's fault; it costs no points in a class's books.
+    Error {
+        /// Why not.
+        reason: String,
+    },
+    /// It was not run.
+    Skipped {
+        /// Why not.
+        reason: String,
+    },
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A finding with the boot that showed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionFinding {
+    /// The boot.
+    pub session: String,
+    /// What was found.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// A figure beside the reference's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Figure {
+    /// `<phase>.<statistic>`.
+    pub metric: String,
+    /// What it counts.
+    pub unit: String,
+    /// The submission's.
+    pub value: f64,
+    /// The reference's.
+    pub reference: f64,
+    /// The one divided by the other.
+    pub ratio: f64,
+    /// The ratio that earns everything.
+    pub full: f64,
+    /// The ratio that earns nothing.
+    pub zero: f64,
+}
+
+impl Figure {
+    /// The share of the points: all at `full`, none at `zero`, the logarithm between.
+    pub fn share(&self) -> f64 {
+        if self.ratio <= self.full {
+            1.0
+        } else if self.ratio >= self.zero {
+            0.0
+        } else {
+            (self.zero / self.ratio).ln() / (self.zero / self.full).ln()
+        }
+    }
+}
+
+/// Times of day and durations.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Times {
+    /// When grading began, in seconds since 1970-01-01 UTC.
+    pub started: u64,
+    /// Seconds from start to end.
+    pub total: f64,
+    /// Seconds in which a compiler ran.
+    pub build: f64,
+    /// Seconds in which any QEMU ran.
+    pub boots: f64,
+    /// Seconds in which neither did.
+    pub harness: f64,
+    /// Seconds of each boot.
+    pub sessions: BTreeMap<String, f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(ratio: f64) -> Figure {
+        Figure {
+            metric: "mixed.mean".into(),
+            unit: "instructions".into(),
+            value: ratio,
+            reference: 1.0,
+            ratio,
+            full: 1.25,
+            zero: 6.0,
+        }
+    }
+
+    #[test]
+    fn points_follow_the_logarithm_between_full_and_zero() {
+        assert_eq!(figure(0.5).share(), 1.0);
+        assert_eq!(figure(1.25).share(), 1.0);
+        assert_eq!(figure(6.0).share(), 0.0);
+        let middle = (1.25f64 * 6.0).sqrt();
+        assert!((figure(middle).share() - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_share_never_rounds_up_to_everything() {
+        assert_eq!(Points::whole(10).share(0.9999), Points::from(9.9));
+        assert_eq!(Points::whole(10).share(1.0), Points::whole(10));
+        assert_eq!(Points::from(9.9).to_string(), "9.9");
+        assert_eq!(Points::whole(3).to_string(), "3");
+    }
+}

@@ -1,0 +1,156 @@
+//! From transcripts to a grade: everything after the boots, so that a saved run is graded again by the same code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::evidence::Evidence;
+use crate::excerpt::{self, Places};
+use crate::grade::{Build, Grade, GradedCheck, GradedSession, Score, Verdict};
+use crate::judge::{self, Exhibits};
+use crate::lab::{Check, Judge, Lab, SessionId};
+use crate::plan::Planned;
+use crate::serial::reading::Reading;
+use crate::session::Transcript;
+
+/// What came of a boot: a transcript with the names of its addresses, or why the harness has none.
+#[derive(Debug, Clone)]
+pub enum Booted {
+    /// It ran.
+    Ran {
+        /// What it said.
+        transcript: Box<Transcript>,
+        /// What is at the addresses that it named.
+        places: Places,
+    },
+    /// The harness could not run it.
+    Failed(String),
+}
+
+/// What came of every boot, by its name.
+pub type Boots = BTreeMap<SessionId, Booted>;
+
+/// Grades the checks that are wanted, and fills in what follows from them.
+///
+/// `grade` comes with what is known before: the lab, the submission, the seed, the tools and the build.
+pub fn grade(
+    mut grade: Grade,
+    lab: &Lab,
+    wanted: &BTreeSet<&str>,
+    plan: &[Planned],
+    boots: &Boots,
+    reference: &Boots,
+) -> Grade {
+    let checks: Vec<&Check> = lab.checks.iter().filter(|check| wanted.contains(check.id.0.as_str())).collect();
+    let own = weigh(plan, boots, &checks);
+    let others = weigh(plan, reference, &checks);
+    grade.sessions = plan.iter().filter_map(|planned| session(planned, &own, &others, boots)).collect();
+    grade.checks = checks.iter().map(|check| one(check, &grade.build, plan, &own, &others)).collect();
+    grade.points = Score {
+        earned: grade.checks.iter().map(|check| check.points.earned).sum(),
+        max: grade.checks.iter().map(|check| check.points.max).sum(),
+    };
+    grade
+}
+
+type Weighed = BTreeMap<SessionId, Result<Evidence, String>>;
+
+fn weigh(plan: &[Planned], boots: &Boots, checks: &[&Check]) -> Weighed {
+    plan.iter()
+        .filter_map(|planned| {
+            let booted = boots.get(&planned.id)?;
+            let evidence = match booted {
+                Booted::Failed(reason) => Err(reason.clone()),
+                Booted::Ran { transcript, .. } => {
+                    let asked = checks.iter().filter(|check| check.sessions.contains(&planned.session));
+                    let oracles: BTreeSet<&str> = asked.filter_map(|check| oracle_of(&check.judge)).collect();
+                    let oracles: Vec<&str> = oracles.into_iter().collect();
+                    let reading = Reading::of(transcript);
+                    Ok(Evidence::weigh(planned.id.clone(), planned.script.clone(), reading, &oracles))
+                }
+            };
+            Some((planned.id.clone(), evidence))
+        })
+        .collect()
+}
+
+fn oracle_of(judge: &Judge) -> Option<&str> {
+    match judge {
+        Judge::Oracle(rule) | Judge::Metric { given: Some(rule), .. } => Some(&rule.oracle),
+        _ => None,
+    }
+}
+
+fn one(check: &Check, build: &Build, plan: &[Planned], own: &Weighed, others: &Weighed) -> GradedCheck {
+    let verdict = match build {
+        Build::Built { .. } => None,
+        Build::Refused { reason, .. } => {
+            Some(Verdict::Fail { reason: reason.clone(), findings: Vec::new(), violations: 0 })
+        }
+        Build::Error { reason } => Some(Verdict::Error { reason: reason.clone() }),
+    };
+    let pick = |weighed| exhibits(check, plan, weighed);
+    let judged = judge::judge(check, &Exhibits { boots: pick(own), reference: pick(others) });
+    match verdict {
+        None => judged,
+        Some(verdict) => GradedCheck {
+            points: Score { earned: crate::grade::Points::ZERO, ..judged.points },
+            verdict,
+            figure: None,
+            ..judged
+        },
+    }
+}
+
+fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed) -> Vec<Result<&'a Evidence, &'a str>> {
+    let planned = plan.iter().filter(|planned| check.sessions.contains(&planned.session));
+    planned
+        .map(|planned| match weighed.get(&planned.id) {
+            Some(Ok(evidence)) => Ok(evidence),
+            Some(Err(reason)) => Err(reason.as_str()),
+            None => Err("the session was not booted"),
+        })
+        .collect()
+}
+
+fn session(planned: &Planned, own: &Weighed, others: &Weighed, boots: &Boots) -> Option<GradedSession> {
+    let phases = |weighed: &Weighed| match weighed.get(&planned.id) {
+        Some(Ok(evidence)) => evidence.phases.iter().map(|(phase, figures)| ((*phase).to_owned(), *figures)).collect(),
+        _ => BTreeMap::new(),
+    };
+    let mut graded = GradedSession {
+        id: planned.id.0.clone(),
+        arguments: planned.options.to_string(),
+        script: planned.script.clone(),
+        ending: String::new(),
+        explanation: String::new(),
+        excerpt: Vec::new(),
+        damage: Vec::new(),
+        operations: 0,
+        phases: phases(own),
+        reference: phases(others),
+    };
+    match own.get(&planned.id)? {
+        Err(reason) => {
+            graded.ending = "error".to_owned();
+            graded.explanation.clone_from(reason);
+        }
+        Ok(evidence) => {
+            let reading = &evidence.reading;
+            graded.ending = ending_word(reading);
+            graded.explanation = reading.ending.to_string();
+            graded.damage = reading.damage.iter().map(ToString::to_string).collect();
+            graded.operations = evidence.operations();
+            if let Some(Booted::Ran { places, .. }) = boots.get(&planned.id) {
+                graded.excerpt = excerpt::of(reading, places);
+            }
+        }
+    }
+    Some(graded)
+}
+
+/// The ending in one word, as its own serial form names it.
+fn ending_word(reading: &Reading) -> String {
+    serde_json::to_value(&reading.ending)
+        .ok()
+        .and_then(|value| value.get("how")?.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! The Rust toolchain that builds, since figures depend on it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::error::BuildError;
+use super::process;
+
+/// What `rustc -vV` says, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    /// All of what it says.
+    pub verbose: String,
+    /// As in `1.95.0`.
+    pub release: String,
+    /// The commit that it was built from; empty for compilers built by hand.
+    pub commit: String,
+}
+
+/// How to get a toolchain.
+pub const REMEDY: &str = "install rustup (https://rustup.rs), then type: rustup default stable";
+
+/// The variables that a builder gets of ours: where its tools and caches are, and how a network is reached. Everything
+/// else could change what is built.
+const KEPT: [&str; 17] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTUP_DIST_SERVER",
+    "RUSTUP_AUTO_INSTALL",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// A command that sees only the environment of [`KEPT`].
+pub(super) fn command(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env_clear();
+    command.envs(KEPT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+    command.env("LC_ALL", "C.UTF-8").env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
+    command
+}
+
+impl Toolchain {
+    /// The toolchain that builds in a folder, which may name one in `rust-toolchain.toml`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn of(folder: &Path) -> Result<Self, BuildError> {
+        let verbose = rustc(folder, &["-vV"]).await?;
+        let field = |name: &str| {
+            let line = verbose.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            line.filter(|value| *value != "unknown").unwrap_or_default().to_owned()
+        };
+        Ok(Self { release: field("release"), commit: field("commit-hash"), verbose })
+    }
+}
+
+/// Where the toolchain lies.
+pub(super) async fn sysroot(folder: &Path) -> Result<PathBuf, BuildError> {
+    Ok(PathBuf::from(rustc(folder, &["--print", "sysroot"]).await?.trim()))
+}
+
+/// Whether the toolchain has a target's standard library.
+pub(super) fn has_target(sysroot: &Path, target: &str) -> bool {
+    sysroot.join("lib/rustlib").join(target).join("lib").is_dir()
+}
+
+/// Where Cargo keeps the sources of dependencies.
+pub(super) fn cargo_home() -> PathBuf {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
+}
+
+async fn rustc(folder: &Path, arguments: &[&str]) -> Result<String, BuildError> {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let shown = || format!("rustc {}", arguments.join(" "));
+    let mut command = command("rustc", folder);
+    command.args(arguments);
+    let mut text = String::new();
+    let run = process::run(command, LIMIT, |line| {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    });
+    let finished = run.await.map_err(|error| run_error(error, "rustc", &shown(), LIMIT, folder))?;
+    if finished.status.success() {
+        return Ok(text);
+    }
+    Err(BuildError::Failed { command: shown(), status: finished.status.to_string(), log: finished.errors })
+}
+
+/// An error of a process as an error of a build.
+pub(super) fn run_error(
+    error: process::RunError,
+    program: &str,
+    command: &str,
+    limit: Duration,
+    folder: &Path,
+) -> BuildError {
+    match error {
+        process::RunError::Spawn(cause) => {
+            let remedy = match program {
+                "cargo" | "rustc" => REMEDY.to_owned(),
+                program => format!("is it installed, and on the PATH? (`apt-get install {program}`)"),
+            };
+            BuildError::ToolMissing { program: program.to_owned(), remedy, cause }
+        }
+        process::RunError::Io(cause) => BuildError::io(folder, cause),
+        process::RunError::Overtime => BuildError::Overtime { command: command.to_owned(), limit: limit.as_secs() },
+    }
+}

@@ -1,0 +1,204 @@
+//! From evidence to verdicts: one check at a time, with nothing but what its sessions show.
+
+use crate::evidence::{Doubt, Evidence};
+use crate::grade::{Figure, GradedCheck, Points, Score, SessionFinding, Verdict};
+use crate::lab::{Check, Judge, Rule};
+use crate::owner::Owner;
+use crate::serial::ktap::Status;
+
+/// The most findings that a check explains, over all its sessions.
+const EXPLAINED: usize = 3;
+
+/// What a check reads: the boots of its sessions, and the reference's where it compares.
+#[derive(Debug, Clone, Default)]
+pub struct Exhibits<'a> {
+    /// The submission's boots, in order. A boot that the harness could not do is an error in its place.
+    pub boots: Vec<Result<&'a Evidence, &'a str>>,
+    /// The reference's.
+    pub reference: Vec<Result<&'a Evidence, &'a str>>,
+}
+
+/// Judges one check.
+pub fn judge(check: &Check, exhibits: &Exhibits<'_>) -> GradedCheck {
+    let max = Points::whole(check.points);
+    let (verdict, figure) = match &check.judge {
+        Judge::Metric { metric, full, zero, given } => {
+            by_metric(metric, (*full, *zero), given.as_ref(), exhibits).unwrap_or_else(|verdict| (verdict, None))
+        }
+        plain => (by_boots(plain, exhibits).err().unwrap_or(Verdict::Pass), None),
+    };
+    let earned = match (&verdict, &figure) {
+        (Verdict::Pass, _) => max,
+        (Verdict::Fail { .. }, Some(figure)) => max.share(figure.share()),
+        _ => Points::ZERO,
+    };
+    GradedCheck {
+        id: check.id.0.clone(),
+        title: check.title.clone(),
+        sessions: check.sessions.iter().map(|session| session.0.clone()).collect(),
+        points: Score { earned, max },
+        verdict,
+        figure,
+    }
+}
+
+fn by_boots(judge: &Judge, exhibits: &Exhibits<'_>) -> Result<(), Verdict> {
+    match judge {
+        Judge::Oracle(rule) => by_oracle(rule, &available(&exhibits.boots)?),
+        Judge::Ends => {
+            let evidence = available(&exhibits.boots)?;
+            evidence.iter().find_map(|evidence| evidence.doubt_of_programs()).map_or(Ok(()), |doubt| Err(doubt.into()))
+        }
+        Judge::Ktap(pattern) => available(&exhibits.boots)?.iter().try_for_each(|boot| by_ktap(pattern, boot)),
+        Judge::Console(pattern) => available(&exhibits.boots)?.iter().try_for_each(|boot| {
+            let found = boot.reading.console.iter().any(|line| pattern.is_match(&line.what));
+            let ending = &boot.reading.ending;
+            let reason = || format!("session {}: no line of the console matches {pattern}; {ending}", boot.boot);
+            if found { Ok(()) } else { Err(blame(ending.owner(), reason())) }
+        }),
+        Judge::Metric { .. } => Ok(()),
+    }
+}
+
+/// All boots, or the verdict when the harness could not do one.
+fn available<'a>(boots: &[Result<&'a Evidence, &str>]) -> Result<Vec<&'a Evidence>, Verdict> {
+    boots
+        .iter()
+        .map(|boot| boot.map_err(|reason| Verdict::Error { reason: reason.to_owned() }))
+        .collect::<Result<Vec<_>, _>>()
+}
+
+/// A failure, unless it is the harness's.
+fn blame(owner: Option<Owner>, reason: String) -> Verdict {
+    match owner {
+        Some(Owner::Harness) => Verdict::Error { reason },
+        _ => Verdict::Fail { reason, findings: Vec::new(), violations: 0 },
+    }
+}
+
+impl From<Doubt> for Verdict {
+    fn from(doubt: Doubt) -> Self {
+        blame(Some(doubt.owner), doubt.reason)
+    }
+}
+
+fn by_oracle(rule: &Rule, boots: &[&Evidence]) -> Result<(), Verdict> {
+    let mut findings = Vec::new();
+    let mut violations = 0;
+    let mut in_boots = 0;
+    for boot in boots {
+        let Some(found) = boot.findings(rule) else { continue };
+        violations += found.count as u64;
+        in_boots += 1;
+        let session = boot.boot.0.clone();
+        let explained = found.explained.iter().cloned();
+        findings.extend(explained.map(|finding| SessionFinding { session: session.clone(), finding }));
+    }
+    let doubt = boots.iter().find_map(|boot| boot.doubt_of_trace());
+    if let Some(Doubt { owner: Owner::Harness, .. }) = doubt {
+        return doubt.map_or(Ok(()), |doubt| Err(doubt.into()));
+    }
+    if violations == 0 {
+        return doubt.map_or(Ok(()), |doubt| Err(doubt.into()));
+    }
+    findings.truncate(EXPLAINED);
+    let times = if violations == 1 { "once".to_owned() } else { format!("{violations} times") };
+    let mut reason = format!("the trace breaks this rule {times}");
+    if boots.len() > 1 {
+        reason.push_str(&format!(", in {in_boots} of {} boots", boots.len()));
+    }
+    if let Some(doubt) = doubt {
+        reason.push_str(&format!("; besides, {}", doubt.reason));
+    }
+    Err(Verdict::Fail { reason, findings, violations })
+}
+
+fn by_ktap(pattern: &regex::Regex, boot: &Evidence) -> Result<(), Verdict> {
+    let reading = &boot.reading;
+    let ending = &reading.ending;
+    let fail = |reason: String| Err(blame(ending.owner(), format!("session {}: {reason}", boot.boot)));
+    let mut matched = 0;
+    for document in &reading.ktap {
+        if let Some(problem) = document.what.problems.first() {
+            return fail(format!("the results are damaged at line {}: {}; {ending}", problem.line, problem.what));
+        }
+        for (path, test) in document.what.leaves() {
+            let name = path.join(" / ");
+            if !pattern.is_match(&name) {
+                continue;
+            }
+            matched += 1;
+            if test.status != Status::Passed {
+                let why = if test.note.is_empty() { test.diagnostics.join("; ") } else { test.note.clone() };
+                let separator = if why.is_empty() { "" } else { ": " };
+                return fail(format!("\"{name}\" {}{separator}{why}", status(test.status)));
+            }
+        }
+    }
+    if matched == 0 { fail(format!("no result matches {pattern}; {ending}")) } else { Ok(()) }
+}
+
+const fn status(status: Status) -> &'static str {
+    match status {
+        Status::Passed => "passed",
+        Status::Failed => "failed",
+        Status::Skipped => "was skipped",
+        Status::ExpectedFailure => "failed as it was expected to",
+        Status::TimedOut => "timed out",
+        Status::Errored => "could not be run",
+        Status::Missing => "never reported",
+    }
+}
+
+fn by_metric(
+    metric: &str,
+    (full, zero): (f64, f64),
+    given: Option<&Rule>,
+    exhibits: &Exhibits<'_>,
+) -> Result<(Verdict, Option<Figure>), Verdict> {
+    let boots = available(&exhibits.boots)?;
+    if let Some(rule) = given {
+        by_oracle(rule, &boots).map_err(|verdict| match verdict {
+            Verdict::Fail { reason, .. } => {
+                blame(None, format!("figures count only where the rules {}.{} hold: {reason}", rule.oracle, rule.group))
+            }
+            other => other,
+        })?;
+    } else if let Some(doubt) = boots.iter().find_map(|boot| boot.doubt_of_trace()) {
+        return Err(doubt.into());
+    }
+    let value = value_of(metric, &boots)
+        .ok_or_else(|| blame(None, format!("the trace yields no {metric}: the phase has no operations")))?;
+    let ours = |reason: String| Verdict::Error { reason: format!("the reference cannot be compared with: {reason}") };
+    let reference = available(&exhibits.reference).map_err(|verdict| match verdict {
+        Verdict::Error { reason } => ours(reason),
+        other => other,
+    })?;
+    if let Some(doubt) = reference.iter().find_map(|boot| boot.doubt_of_trace()) {
+        return Err(ours(doubt.reason));
+    }
+    let reference = value_of(metric, &reference).filter(|value| *value > 0.0);
+    let reference = reference.ok_or_else(|| ours(format!("its trace yields no {metric}")))?;
+    let figure = Figure {
+        metric: metric.to_owned(),
+        unit: "guest instructions".to_owned(),
+        value,
+        reference,
+        ratio: value / reference,
+        full,
+        zero,
+    };
+    if figure.ratio <= full {
+        return Ok((Verdict::Pass, Some(figure)));
+    }
+    let reason = format!(
+        "{metric} is {value:.1} guest instructions, {:.2} times the reference's {reference:.1}; up to {full}x earns all points, from {zero}x none",
+        figure.ratio
+    );
+    Ok((blame(None, reason), Some(figure)))
+}
+
+fn value_of(metric: &str, boots: &[&Evidence]) -> Option<f64> {
+    let (phase, statistic) = metric.rsplit_once('.')?;
+    boots.first()?.phases.get(phase)?.get(statistic)
+}

@@ -1,0 +1,304 @@
+//! A kernel kind: how one family of kernels is recognised, built and booted.
+//!
+//! `labs/kernels/<kind>/kernel.yaml`, read once ([`read`]) and never changed. Nothing here knows any kernel by name:
+//! another kind is another folder.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::lab::KindId;
+use crate::lab::read::ReadError;
+use crate::lab::values;
+use crate::yaml::{self, Node, Problem, Reader, Value};
+
+/// The file that makes a folder a kernel kind.
+pub const FILE: &str = "kernel.yaml";
+
+/// How one family of kernels is recognised, built and booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name.
+    pub id: KindId,
+    /// What people call it.
+    pub title: String,
+    /// The folder that `kernel.yaml` lies in.
+    pub folder: PathBuf,
+    /// The course's own tree of this kind, relative to the course's root.
+    pub source: PathBuf,
+    /// Files that a tree of this kind has, relative to its root.
+    pub recognise: Vec<PathBuf>,
+    /// Names of files and folders that are no part of a tree wherever they lie: what builds leave behind.
+    pub ignore: Vec<String>,
+    /// How it is built.
+    pub build: Build,
+    /// How it is booted.
+    pub qemu: Qemu,
+}
+
+/// How a kernel is built. Texts may contain the placeholders of [`PLACEHOLDERS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// How the builder's output is read.
+    pub messages: Messages,
+    /// Program and arguments, run in the tree's root.
+    pub command: Vec<String>,
+    /// What brings dependencies to this machine, run in the course's own tree when they are missing.
+    pub fetch: Option<Vec<String>>,
+    /// The Rust target, where there is one.
+    pub target: Option<String>,
+    /// Environment variables on top of the few that every build gets.
+    pub environment: BTreeMap<String, String>,
+    /// Wall time after which a build is ended.
+    pub limit: Duration,
+    /// The kernel's ELF file, relative to the tree's root.
+    pub kernel: String,
+    /// The programs that go into the initrd under their file names, relative to the tree's root.
+    pub programs: Vec<String>,
+}
+
+/// How a builder's output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Messages {
+    /// Cargo's JSON messages, with diagnostics as rustc renders them.
+    Cargo,
+    /// Plain text, as make and C compilers write it: `file:line:column: error: …`.
+    Plain,
+}
+
+/// How a kernel is booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Qemu {
+    /// The program.
+    pub program: String,
+    /// Arguments that the kind needs, before those of a session.
+    pub arguments: Vec<String>,
+    /// The least version that boots it right.
+    pub minimum: Version,
+}
+
+/// A version of QEMU: major and minor number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl FromStr for Version {
+    type Err = ();
+
+    /// Reads `7.2`, and `7.2.22` too.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut numbers = text.split('.').map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Ok(Self(major, minor)),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What `{…}` in a build's texts can stand for, with what it means.
+pub const PLACEHOLDERS: [(&str, &str); 6] = [
+    ("features", "the features that the lab names, with commas"),
+    ("target", "the build's target"),
+    ("tree", "the absolute path of the tree that is built"),
+    ("cargo-home", "the absolute path of Cargo's home, where the sources of dependencies lie"),
+    ("rust-source", "the absolute path of the standard library's source in the toolchain"),
+    ("rust-commit", "the commit that the toolchain was built from"),
+];
+
+/// Replaces the placeholders in a text; `values` answers for each name.
+pub fn fill(text: &str, values: impl Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        match after.split_once('}').and_then(|(name, after)| Some((values(name)?, after))) {
+            Some((value, after)) => {
+                filled.push_str(&value);
+                rest = after;
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled + rest
+}
+
+/// Reads `kernel.yaml` in a folder of the course.
+///
+/// # Errors
+/// All defects of the file at once, or what the system says when it cannot be read.
+pub fn read(folder: &Path, course: &Path) -> Result<Kind, ReadError> {
+    let path = folder.join(FILE);
+    let kind = yaml::read_file(&path, |_, tree, reader| read_kind(tree, reader, folder, course));
+    Ok(kind.map_err(|cause| ReadError::Io { path, cause })??)
+}
+
+fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path) -> Option<Kind> {
+    let mut fields = reader.fields(tree, "a kernel kind")?;
+    let id_node = fields.required(reader, "id", "the name of the kind and of its folder");
+    let id = id_node.and_then(|node| reader.name(node, "a kernel kind"));
+    if let (Some(node), Some(id)) = (id_node, &id) {
+        let folder = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if id != folder {
+            let text = format!("the kind is called `{id}`, and its folder `{folder}`: they must have the same name");
+            reader.note(node.at.clone(), Problem::Conflict(text));
+        }
+    }
+    let title = fields.required(reader, "title", "what people call the kind");
+    let title = title.and_then(|node| reader.text(node, "a title"));
+    let source_node = fields.required(reader, "source", "the folder of the course that holds the kind's own tree");
+    let source = source_node.and_then(|node| reader.path(node, "the course"));
+    let recognise_node = fields.required(reader, "recognise", "files that every tree of the kind has");
+    let ignore = fields.optional("ignore").map_or(Some(Vec::new()), |node| {
+        let items = reader.one_or_more(node, "a list of names")?;
+        Some(items.iter().filter_map(|item| reader.text(item, "a name").map(str::to_owned)).collect())
+    });
+    let build = fields.required(reader, "build", "how the kernel is built");
+    let build = build.and_then(|node| read_build(node, reader));
+    let qemu = fields.required(reader, "qemu", "how the kernel is booted");
+    let qemu = qemu.and_then(|node| read_qemu(node, reader));
+    reader.finish(fields);
+
+    if let (Some(node), Some(source)) = (source_node, &source)
+        && !course.join(source).is_dir()
+    {
+        let problem = Problem::PathMissing { path: source.display().to_string(), within: "the course".to_owned() };
+        reader.note(node.at.clone(), problem);
+        return None;
+    }
+    let source = source?;
+    let within = source.display().to_string();
+    let items = reader.one_or_more(recognise_node?, "a list of at least one path")?;
+    let recognise =
+        items.iter().filter_map(|item| reader.existing_file(item, &course.join(&source), &within)).collect();
+    Some(Kind {
+        id: KindId(id?),
+        title: title?.to_owned(),
+        folder: folder.to_owned(),
+        source,
+        recognise,
+        ignore: ignore?,
+        build: build?,
+        qemu: qemu?,
+    })
+}
+
+fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Build> {
+    const COMMAND: &str = "a list of a program and its arguments";
+    let mut fields = reader.fields(node, "the build of a kernel kind")?;
+    let messages = fields
+        .optional("messages")
+        .map_or(Some("plain"), |node| reader.known(node, "form of messages", &["cargo", "plain"]));
+    let command = fields.required(reader, "command", COMMAND);
+    let command = command.and_then(|node| read_texts(node, reader, COMMAND));
+    let fetch = fields.optional("fetch").map(|node| read_texts(node, reader, COMMAND));
+    let target = fields.optional("target").map(|node| reader.name(node, "a Rust target"));
+    let environment = fields.optional("environment").map_or_else(BTreeMap::new, |node| {
+        let entries = reader.names(node, "environment variable");
+        entries.into_iter().filter_map(|(name, _, value)| Some((name, read_text(value, reader)?))).collect()
+    });
+    let limit = fields.optional("limit").map_or(Some(300_000_000_000), |node| {
+        reader.parsed(node, "a length of time, as in `300s`", values::nanoseconds)
+    });
+    let kernel = fields.required(reader, "kernel", "the path of the kernel's ELF file");
+    let kernel = kernel.and_then(|node| read_output(node, reader));
+    let programs = fields.optional("programs").map_or(Some(Vec::new()), |node| {
+        let items = reader.list(node, "a list of paths")?;
+        Some(items.iter().filter_map(|item| read_output(item, reader)).collect())
+    });
+    reader.finish(fields);
+    Some(Build {
+        messages: if messages? == "cargo" { Messages::Cargo } else { Messages::Plain },
+        command: command?,
+        fetch: match fetch {
+            None => None,
+            Some(fetch) => Some(fetch?),
+        },
+        target: match target {
+            None => None,
+            Some(target) => Some(target?),
+        },
+        environment,
+        limit: Duration::from_nanos(limit?),
+        kernel: kernel?,
+        programs: programs?,
+    })
+}
+
+fn read_texts(node: &Node, reader: &mut Reader<'_>, expected: &str) -> Option<Vec<String>> {
+    match &node.value {
+        Value::List(items) if !items.is_empty() => {
+            Some(items.iter().filter_map(|item| read_text(item, reader)).collect())
+        }
+        Value::List(_) => reader.wrong_value(node, expected),
+        _ => reader.wrong_type(node, expected),
+    }
+}
+
+/// A text whose placeholders are all known.
+fn read_text(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
+    let text = reader.word(node, "a text")?;
+    let known = PLACEHOLDERS.map(|(name, _)| name);
+    let mut unknown = None;
+    for part in text.split('{').skip(1) {
+        if let Some((name, _)) = part.split_once('}')
+            && !known.contains(&name)
+        {
+            unknown = Some(name.to_owned());
+        }
+    }
+    match unknown {
+        Some(name) => {
+            reader.unknown(node.at.clone(), "placeholder", &name, &known);
+            None
+        }
+        None => Some(text),
+    }
+}
+
+fn read_output(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
+    reader.path(node, "the kind's tree")?;
+    read_text(node, reader)
+}
+
+fn read_qemu(node: &Node, reader: &mut Reader<'_>) -> Option<Qemu> {
+    let mut fields = reader.fields(node, "how a kernel kind is booted")?;
+    let program = fields.required(reader, "program", "the name of a QEMU program");
+    let program = program.and_then(|node| reader.name(node, "a QEMU program"));
+    let arguments = fields.optional("arguments").map_or(Some(Vec::new()), |node| {
+        let items = reader.list(node, "a list of arguments")?;
+        Some(items.iter().filter_map(|item| reader.word(item, "an argument")).collect())
+    });
+    let minimum = fields.required(reader, "minimum", "a version, as in `7.2`");
+    let minimum = minimum.and_then(|node| reader.parsed(node, "a version, as in `7.2`", |word| word.parse().ok()));
+    reader.finish(fields);
+    Some(Qemu { program: program?, arguments: arguments?, minimum: minimum? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_in_and_other_braces_stay() {
+        let values = |name: &str| (name == "target").then(|| "riscv".to_owned());
+        assert_eq!(fill("target/{target}/x{y}{", values), "target/riscv/x{y}{");
+    }
+
+    #[test]
+    fn versions_compare_by_number_and_not_by_text() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        assert!(version("10.0") > version("7.2.22"));
+        assert!(version("7.10") > version("7.2"));
+        assert!("seven".parse::<Version>().is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! The `checks` of a lab file.
+
+use super::read::Judges;
+use super::session::Sessions;
+use super::values;
+use super::{Check, CheckId, Clock, Judge, Rule, Session, SessionId};
+use crate::similar;
+use crate::yaml::{Fields, Node, Problem, Reader};
+
+const JUDGES: &str = "exactly one of `oracle`, `metric`, `ktap`, `ends`, `console`";
+
+/// A judge with what a check says to students where it has no title of its own.
+type Judged = (Judge, String);
+
+pub(super) fn read_checks(
+    node: &Node,
+    reader: &mut Reader<'_>,
+    sessions: Option<&Sessions>,
+    judges: &Judges<'_>,
+) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    let mut seen: Vec<(String, usize)> = Vec::new();
+    let mut used: Vec<String> = Vec::new();
+    let Some(items) = reader.list(node, "a list of graded items") else { return checks };
+    if items.is_empty() {
+        reader.wrong_value::<()>(node, "a list of at least one graded item");
+    }
+    for item in items {
+        checks.extend(read_check(item, reader, sessions, judges, &mut seen, &mut used));
+    }
+    for (name, at) in sessions.iter().flat_map(|sessions| &sessions.names) {
+        if !items.is_empty() && !used.contains(name) {
+            let text = format!("no check reads session `{name}`: it would be booted for nothing");
+            reader.note(at.clone(), Problem::Conflict(text));
+        }
+    }
+    checks
+}
+
+fn read_check(
+    node: &Node,
+    reader: &mut Reader<'_>,
+    sessions: Option<&Sessions>,
+    judges: &Judges<'_>,
+    seen: &mut Vec<(String, usize)>,
+    used: &mut Vec<String>,
+) -> Option<Check> {
+    let mut fields = reader.fields(node, "a check")?;
+    let id_node = fields.required(reader, "id", "the name of the check");
+    let id = id_node.and_then(|node| reader.name(node, "a check"));
+    if let (Some(id), Some(node)) = (&id, id_node) {
+        match seen.iter().find(|(other, _)| other == id) {
+            Some((_, first)) => {
+                let problem = Problem::Repeated { what: "the check", name: id.clone(), first: *first };
+                reader.note(node.at.clone(), problem);
+            }
+            None => seen.push((id.clone(), reader.line(&node.at))),
+        }
+    }
+    let title = fields.optional("title").map(|node| reader.text(node, "a sentence on what must hold"));
+    let session_node = fields.required(reader, "session", "the name of a session, or a list of them");
+    let names = session_node.map(|node| read_names(node, reader, sessions, used));
+    let points = fields.required(reader, "points", "what the check is worth");
+    let points = points.and_then(|node| reader.integer(node, 1..=1_000_000));
+    let judged = read_judge(&mut fields, reader, judges);
+    reader.finish(fields);
+
+    let (judge, default_title) = judged?;
+    if let (Some(node), Some(names), Some(sessions)) = (session_node, &names, sessions) {
+        for session in sessions.list.iter().filter(|session| names.contains(&session.id)) {
+            suits(&judge, node, session, names.len(), reader, judges);
+        }
+    }
+    let title = match title {
+        None => default_title,
+        Some(title) => title?.to_owned(),
+    };
+    Some(Check { id: CheckId(id?), title, sessions: names?, judge, points: u32::try_from(points?).ok()? })
+}
+
+fn read_names(
+    node: &Node,
+    reader: &mut Reader<'_>,
+    sessions: Option<&Sessions>,
+    used: &mut Vec<String>,
+) -> Vec<SessionId> {
+    const EXPECTED: &str = "the name of a session, or a list of them";
+    let known: Vec<&str> =
+        sessions.iter().flat_map(|sessions| &sessions.names).map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<SessionId> = Vec::new();
+    for item in reader.one_or_more(node, EXPECTED).unwrap_or_default() {
+        // Without sessions every name would be reported, which helps nobody.
+        let name = match sessions {
+            Some(_) => reader.known(item, "session", &known).map(str::to_owned),
+            None => reader.word(item, EXPECTED),
+        };
+        let Some(name) = name else { continue };
+        if names.iter().any(|other| other.0 == name) {
+            let first = reader.line(&node.at);
+            reader.note(item.at.clone(), Problem::Repeated { what: "the session", name, first });
+            continue;
+        }
+        used.push(name.clone());
+        names.push(SessionId(name));
+    }
+    names
+}
+
+/// Reads the one judge that a check has.
+fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<'_>) -> Option<Judged> {
+    let oracle = fields.optional("oracle");
+    let metric = fields.optional("metric");
+    let ktap = fields.optional("ktap");
+    let ends = fields.optional("ends");
+    let console = fields.optional("console");
+    let beside = ["full", "zero", "given"].map(|key| (key, fields.optional(key)));
+
+    let given: Vec<&Node> = [oracle, metric, ktap, ends, console].into_iter().flatten().collect();
+    if given.len() != 1 {
+        let at = given.get(1).map_or(fields.at(), |second| second.at.clone());
+        reader.note(at, Problem::Conflict(format!("a check is judged by {JUDGES}, and this one has {}", given.len())));
+        return None;
+    }
+    if metric.is_none() {
+        for (key, node) in beside {
+            if let Some(node) = node {
+                let text = format!("`{key}` is for checks with a `metric`, and this one has none");
+                reader.note(node.at.clone(), Problem::Conflict(text));
+            }
+        }
+    }
+    if let Some(node) = oracle {
+        let (rule, meaning) = read_rule(node, reader, judges.oracles)?;
+        return Some((Judge::Oracle(rule), meaning));
+    }
+    if let Some(node) = metric {
+        return read_metric(node, reader, fields, beside.map(|(_, node)| node), judges);
+    }
+    if let Some(node) = ktap {
+        let pattern = reader.pattern(node)?;
+        let title = format!("The kernel's own checks that match `{pattern}` hold");
+        return Some((Judge::Ktap(pattern), title));
+    }
+    if let Some(node) = console {
+        let pattern = reader.pattern(node)?;
+        let title = format!("The console says what matches `{pattern}`");
+        return Some((Judge::Console(pattern), title));
+    }
+    match ends?.value {
+        crate::yaml::Value::Bool(true) => {
+            Some((Judge::Ends, "Every program ends well, and every page comes back".to_owned()))
+        }
+        _ => reader.wrong_type(ends?, "`true`"),
+    }
+}
+
+/// Reads `ORACLE.RULE`, with what the rule means for a student.
+fn read_rule(node: &Node, reader: &mut Reader<'_>, oracles: &[(&str, &[(&str, &str)])]) -> Option<(Rule, String)> {
+    let full: Vec<String> = oracles
+        .iter()
+        .flat_map(|(oracle, rules)| rules.iter().map(move |(rule, _)| format!("{oracle}.{rule}")))
+        .collect();
+    let text = reader.text(node, "an oracle and one of its rules, as in `buddy.sound`")?;
+    let found = text.split_once('.').and_then(|(oracle, rule)| {
+        let (_, rules) = oracles.iter().find(|(name, _)| *name == oracle)?;
+        let (_, meaning) = rules.iter().find(|(name, _)| *name == rule)?;
+        Some((Rule { oracle: oracle.to_owned(), group: rule.to_owned() }, (*meaning).to_owned()))
+    });
+    if found.is_none() {
+        let known: Vec<&str> = full.iter().map(String::as_str).collect();
+        let meant = similar::meant(text, known.iter().copied()).map(str::to_owned);
+        let problem =
+            Problem::UnknownName { what: "oracle with the rule", name: text.to_owned(), expected: full, meant };
+        reader.note(node.at.clone(), problem);
+    }
+    found
+}
+
+fn read_metric(
+    node: &Node,
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    [full_node, zero_node, given_node]: [Option<&Node>; 3],
+    judges: &Judges<'_>,
+) -> Option<Judged> {
+    let statistics = judges.statistics;
+    let expected = format!("a metric, `PHASE.STATISTIC` with one of {} as the statistic", statistics.join(", "));
+    let metric = reader.parsed(node, &expected, |word| {
+        let (phase, statistic) = word.rsplit_once('.')?;
+        (!phase.is_empty() && statistics.contains(&statistic)).then(|| word.to_owned())
+    });
+    let mut ratio = |key: &'static str, node: Option<&Node>| {
+        const EXPECTED: &str = "a ratio to the reference from 1x up, as in `1.25x`";
+        let Some(node) = node else {
+            let problem = Problem::MissingKey { key, of: "a check with a metric", expected: EXPECTED.to_owned() };
+            reader.note(fields.at(), problem);
+            return None;
+        };
+        reader.parsed(node, EXPECTED, values::ratio)
+    };
+    let (full, zero) = (ratio("full", full_node), ratio("zero", zero_node));
+    let given = given_node.map(|node| read_rule(node, reader, judges.oracles));
+    let given = match given {
+        None => None,
+        Some(given) => Some(given?.0),
+    };
+    let (metric, full, zero) = (metric?, full?, zero?);
+    if full >= zero {
+        let text = format!("`full` must be below `zero`: {full}x would earn everything, and {zero}x nothing");
+        reader.note(full_node?.at.clone(), Problem::Conflict(text));
+        return None;
+    }
+    let title = format!("`{metric}` is near the reference's");
+    Some((Judge::Metric { metric, full, zero, given }, title))
+}
+
+/// Notes where a session cannot give what a judge needs.
+fn suits(judge: &Judge, node: &Node, session: &Session, sessions: usize, reader: &mut Reader<'_>, judges: &Judges<'_>) {
+    let runs_workload = || {
+        let program = |line: &String| line.split_ascii_whitespace().next().map(str::to_owned).unwrap_or_default();
+        session.run.iter().map(program).any(|program| judges.workload_programs.contains(&program.as_str()))
+    };
+    let id = &session.id;
+    let text = match judge {
+        Judge::Oracle(_) if !runs_workload() => format!(
+            "session `{id}` runs no program with a workload ({}), so an oracle has nothing to judge",
+            judges.workload_programs.join(", ")
+        ),
+        Judge::Metric { .. } if sessions > 1 || session.ticks.len() > 1 => {
+            "a metric is read from one boot: one session with at most one tick".to_owned()
+        }
+        Judge::Metric { .. } if session.clock == Clock::Parallel => {
+            format!(
+                "session `{id}` runs under the parallel clock, whose counters differ from run to run: score only under the virtual one"
+            )
+        }
+        _ => return,
+    };
+    reader.note(node.at.clone(), Problem::Conflict(text));
+}

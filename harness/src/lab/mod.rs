@@ -1,0 +1,196 @@
+//! A lab: what is asked, taken, built, booted, checked, and worth how much.
+//!
+//! `labs/<id>/lab.yaml` and the files beside it, read once ([`read::read`]) and never changed.
+
+mod check;
+pub mod mutant;
+pub mod read;
+mod session;
+pub mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use abi::boot::{ArenaRegion, PageSource};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+/// Gives a string type a name of its own, since a session's id is no check's id.
+macro_rules! id {
+    ($(#[$doc:meta] $name:ident)*) => {$(
+        #[$doc]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// The name of a lab, of its folder, and of its branch in a student's repository.
+    LabId
+    /// The name of a kernel kind and of its folder under `labs/kernels/`.
+    KindId
+    /// The name of a session within its lab.
+    SessionId
+    /// The name of a check within its lab.
+    CheckId
+}
+
+/// One lab, as its author wrote it and as the reader found it sound.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    /// Its name.
+    pub id: LabId,
+    /// What students call it.
+    pub title: String,
+    /// The points of all checks together.
+    pub points: u32,
+    /// The folder that `lab.yaml` lies in.
+    pub folder: PathBuf,
+    /// SHA-256, in hex, of `lab.yaml`: the version that the seed and the grade name.
+    pub version: String,
+    /// A file whose content is mixed into the seed, relative to the folder; students do not have it.
+    pub seed_key: Option<PathBuf>,
+    /// The kernel kinds that the lab can be solved in.
+    pub kernels: BTreeMap<KindId, LabKernel>,
+    /// The boots, in the order of the file.
+    pub sessions: Vec<Session>,
+    /// The graded items, in the order of the file.
+    pub checks: Vec<Check>,
+}
+
+/// What a lab takes and builds of one kernel kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabKernel {
+    /// The files that are the submission's, relative to the kernel's root; all else is the course's.
+    pub files: Vec<PathBuf>,
+    /// Cargo features of the kernel that the lab needs.
+    pub features: Vec<String>,
+}
+
+/// How time passes in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// One guest instruction a nanosecond; harts take turns; the same every time.
+    Virtual,
+    /// One host thread a hart; real races; nothing that is scored may depend on it.
+    Parallel,
+}
+
+/// When a session is over at the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "clock", content = "nanoseconds")]
+pub enum Deadline {
+    /// In the guest's own time, which a slow machine cannot use up.
+    Guest(u64),
+    /// In wall time.
+    Wall(u64),
+}
+
+/// A boot, or one boot a tick length where several are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// The lines of the script; a `--seed` is added to each that draws from one.
+    pub run: Vec<String>,
+    /// Harts, 1 to 8.
+    pub harts: u8,
+    /// How time passes.
+    pub clock: Clock,
+    /// Lengths of the kernel's tick in nanoseconds of guest time, one boot each; the kernel's own where empty.
+    pub ticks: Vec<u64>,
+    /// When it is over at the latest.
+    pub deadline: Deadline,
+    /// Where the kernel's own pages come from.
+    pub pages: PageSource,
+    /// The regions of the arena, if there is one.
+    pub arena: Vec<ArenaRegion>,
+    /// Memory of the machine in MiB.
+    pub memory: u32,
+    /// Bytes of serial output after which the session is ended.
+    pub output_limit: u64,
+}
+
+impl Session {
+    /// The names of its boots: the session's own, or `name@7us` for each of several ticks.
+    pub fn boots(&self) -> impl Iterator<Item = (SessionId, Option<u64>)> + '_ {
+        let several = self.ticks.len() > 1;
+        let none = self.ticks.is_empty().then_some((self.id.clone(), None));
+        let some = self.ticks.iter().map(move |&tick| {
+            let name = if several { format!("{}@{}", self.id, Nanoseconds(tick)) } else { self.id.0.clone() };
+            (SessionId(name), Some(tick))
+        });
+        none.into_iter().chain(some)
+    }
+}
+
+/// A length of time as lab files write it: `7us`, `10ms`, `5s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nanoseconds(pub u64);
+
+impl fmt::Display for Nanoseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")];
+        let (size, unit) = units.into_iter().find(|(size, _)| self.0.is_multiple_of(*size)).unwrap_or((1, "ns"));
+        write!(f, "{}{unit}", self.0 / size)
+    }
+}
+
+/// One graded item.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Its name.
+    pub id: CheckId,
+    /// One sentence on what must hold, for the student.
+    pub title: String,
+    /// The sessions whose transcripts it reads; all of their boots must hold.
+    pub sessions: Vec<SessionId>,
+    /// How it is judged.
+    pub judge: Judge,
+    /// What it is worth.
+    pub points: u32,
+}
+
+/// How a check is judged.
+#[derive(Debug, Clone)]
+pub enum Judge {
+    /// By the rules of an oracle, over the whole trace; the workload must be complete.
+    Oracle(Rule),
+    /// By a figure beside the reference's: `full` times the reference's or less earns all points, `zero` times
+    /// or more none, and between them the points follow the logarithm.
+    Metric {
+        /// `<phase>.<statistic>`.
+        metric: String,
+        /// The ratio that earns everything.
+        full: f64,
+        /// The ratio that earns nothing.
+        zero: f64,
+        /// Rules that must hold in the same session for the figure to count: being wrong is often quick.
+        given: Option<Rule>,
+    },
+    /// By the guest's own KTAP results whose names match; at least one must be there, and all must be `ok`.
+    Ktap(Regex),
+    /// By the end of the session's programs: all of them ran, none was killed, every status was zero, every page
+    /// came back, and the machine was powered off in order.
+    Ends,
+    /// By a pattern in the console text.
+    Console(Regex),
+}
+
+/// What an oracle is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The oracle, as listed in [`crate::oracle::ORACLES`].
+    pub oracle: String,
+    /// One of its groups of rules.
+    pub group: String,
+}

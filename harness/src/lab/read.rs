@@ -1,0 +1,194 @@
+//! From `lab.yaml` to a [`Lab`], or to everything that is wrong with it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::check::read_checks;
+use super::session::read_sessions;
+use super::{KindId, Lab, LabId, LabKernel};
+use crate::digest;
+use crate::kind::Kind;
+use crate::owner::Owner;
+use crate::yaml::{self, Defects, Fields, Node, Problem, Reader};
+
+/// The file that makes a folder a lab.
+pub const FILE: &str = "lab.yaml";
+
+/// What a lab may refer to.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The course's root.
+    pub course: &'a Path,
+    /// The kernel kinds of the course.
+    pub kinds: &'a BTreeMap<KindId, Kind>,
+    /// What checks can be judged by.
+    pub judges: Judges<'a>,
+}
+
+/// What checks can be judged by.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Judges<'a> {
+    /// Each oracle by name, with its groups of rules and what each means for a student.
+    pub oracles: &'a [(&'a str, &'a [(&'a str, &'a str)])],
+    /// What a metric can end in: `mean`, `p99` …
+    pub statistics: &'a [&'a str],
+    /// The programs whose arguments are a workload.
+    pub workload_programs: &'a [&'a str],
+}
+
+/// Why there is no lab.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("read {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file is wrong.
+    #[error(transparent)]
+    Defects(#[from] Defects),
+}
+
+impl ReadError {
+    /// A wrong file is its author's to mend, an unreadable one ours.
+    pub fn owner(&self) -> Owner {
+        match self {
+            Self::Io { .. } => Owner::Harness,
+            Self::Defects(_) => Defects::OWNER,
+        }
+    }
+}
+
+/// Reads `lab.yaml` in a folder.
+///
+/// # Errors
+/// All defects of the file at once, or what the system says when it cannot be read.
+pub fn read(folder: &Path, known: &Known<'_>) -> Result<Lab, ReadError> {
+    let path = folder.join(FILE);
+    let lab = yaml::read_file(&path, |source, tree, reader| read_lab(source, tree, reader, folder, known));
+    Ok(lab.map_err(|cause| ReadError::Io { path, cause })??)
+}
+
+fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, known: &Known<'_>) -> Option<Lab> {
+    let mut fields = reader.fields(tree, "a lab")?;
+    let id = fields.required(reader, "id", "the name of the lab and of its folder");
+    let id = id.and_then(|node| read_id(node, reader, folder));
+    let title = fields.required(reader, "title", "what students call the lab");
+    let title = title.and_then(|node| reader.text(node, "a title"));
+    let points_node = fields.required(reader, "points", "the points of all checks together");
+    let points = points_node.and_then(|node| reader.integer(node, 1..=1_000_000));
+    let seed_key = fields.optional("seed-key").map(|node| reader.path(node, "the lab's folder"));
+    let kernels = fields.required(reader, "kernels", "a mapping from kernel kinds to what is taken of each");
+    let kernels = kernels.map(|node| read_kernels(node, reader, known));
+    let sessions_node = fields.required(reader, "sessions", "a mapping from names to boots");
+    let checks_node = fields.required(reader, "checks", "a list of graded items");
+    reader.finish(fields);
+
+    let sessions = sessions_node.map(|node| read_sessions(node, reader, known));
+    let checks = checks_node.map(|node| read_checks(node, reader, sessions.as_ref(), &known.judges));
+    if let (Some(points), Some(node), Some(checks)) = (points, points_node, &checks) {
+        let sum: u64 = checks.iter().map(|check| u64::from(check.points)).sum();
+        // A check that could not be read is missing from the sum, and is a defect already.
+        let complete =
+            matches!(&checks_node.map(|node| &node.value), Some(yaml::Value::List(all)) if all.len() == checks.len());
+        if complete && sum != points {
+            reader.note(node.at.clone(), Problem::PointSum { sum, points });
+        }
+    }
+    Some(Lab {
+        id: LabId(id?),
+        title: title?.to_owned(),
+        points: u32::try_from(points?).ok()?,
+        folder: folder.to_owned(),
+        version: digest::of_bytes(source.as_bytes()),
+        seed_key: seed_key.transpose_flat()?,
+        kernels: kernels?,
+        sessions: sessions?.list,
+        checks: checks?,
+    })
+}
+
+/// A value that may be absent, but not wrong.
+trait TransposeFlat<T> {
+    fn transpose_flat(self) -> Option<Option<T>>;
+}
+
+impl<T> TransposeFlat<T> for Option<Option<T>> {
+    fn transpose_flat(self) -> Option<Option<T>> {
+        match self {
+            None => Some(None),
+            Some(Some(value)) => Some(Some(value)),
+            Some(None) => None,
+        }
+    }
+}
+
+fn read_id(node: &Node, reader: &mut Reader<'_>, folder: &Path) -> Option<String> {
+    let id = reader.name(node, "a lab")?;
+    let folder = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if id != folder {
+        let text = format!("the lab is called `{id}`, and its folder `{folder}`: they must have the same name");
+        reader.note(node.at.clone(), Problem::Conflict(text));
+    }
+    Some(id)
+}
+
+fn read_kernels(node: &Node, reader: &mut Reader<'_>, known: &Known<'_>) -> BTreeMap<KindId, LabKernel> {
+    let kinds: Vec<&str> = known.kinds.keys().map(|kind| kind.0.as_str()).collect();
+    let mut kernels = BTreeMap::new();
+    let entries = reader.names(node, "kernel kind");
+    if entries.is_empty() && matches!(node.value, yaml::Value::Map(_)) {
+        reader.wrong_value::<()>(node, "at least one kernel kind");
+    }
+    for (name, key, value) in entries {
+        let Some(kind) = known.kinds.get(&KindId(name.clone())) else {
+            reader.unknown(key.at.clone(), "kernel kind", &name, &kinds);
+            continue;
+        };
+        if let Some(kernel) = read_kernel(value, reader, kind, known.course) {
+            kernels.insert(kind.id.clone(), kernel);
+        }
+    }
+    kernels
+}
+
+fn read_kernel(node: &Node, reader: &mut Reader<'_>, kind: &Kind, course: &Path) -> Option<LabKernel> {
+    let mut fields = reader.fields(node, "what a lab takes of a kernel")?;
+    let files = fields.required(reader, "files", "the files that are taken from a submission");
+    let features = fields.optional("build").map(|node| read_build(node, reader));
+    reader.finish(fields);
+
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let within = kind.source.display().to_string();
+    let items = reader.one_or_more(files?, "a list of at least one path")?;
+    for item in items {
+        let Some(path) = reader.existing_file(item, &course.join(&kind.source), &within) else { continue };
+        if paths.contains(&path) {
+            let first = items.iter().find(|other| other.value == item.value).map_or(0, |other| reader.line(&other.at));
+            let name = path.display().to_string();
+            reader.note(item.at.clone(), Problem::Repeated { what: "the file", name, first });
+        } else {
+            paths.push(path);
+        }
+    }
+    Some(LabKernel { files: paths, features: features.unwrap_or(Some(Vec::new()))? })
+}
+
+fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    const EXPECTED: &str = "a list of the kernel's Cargo features, as in `kernel/buddy`";
+    let mut fields: Fields<'_> = reader.fields(node, "how a lab's kernel is built")?;
+    let features = fields.optional("features");
+    reader.finish(fields);
+    let Some(features) = features else { return Some(Vec::new()) };
+    let is_feature = |word: &str| {
+        let allowed = |character: char| character.is_ascii_alphanumeric() || "-_/+".contains(character);
+        (!word.is_empty() && word.chars().all(allowed)).then(|| word.to_owned())
+    };
+    let items = reader.one_or_more(features, EXPECTED)?;
+    Some(items.iter().filter_map(|item| reader.parsed(item, "the name of a Cargo feature", is_feature)).collect())
+}

@@ -1,0 +1,37 @@
+//! Grades the branches of operating-system labs.
+//!
+//! Data moves one way, each step plain values in and plain values out:
+//! Lab + Submission → SourceTree → Image → Transcript → Records → Verdicts → Grade → Reports.
+
+pub mod cache;
+pub mod cli;
+pub mod course;
+pub mod digest;
+pub mod doctor;
+pub mod event;
+pub mod evidence;
+pub mod excerpt;
+pub mod files;
+pub mod grade;
+pub mod grading;
+pub mod image;
+pub mod judge;
+pub mod kind;
+pub mod lab;
+pub mod oracle;
+pub mod owner;
+pub mod plan;
+pub mod qemu;
+pub mod report;
+pub mod run_folder;
+pub mod runner;
+pub mod seed;
+pub mod serial;
+pub mod session;
+pub mod similar;
+pub mod source_tree;
+pub mod submission;
+pub mod symbols;
+pub mod trace;
+pub mod write;
+pub mod yaml;

@@ -1,0 +1,160 @@
+//! Violations in the words of the course text.
+
+use abi::page::{KERNEL_CLIENT, PAGE_SIZE, PageError};
+
+use super::free_set::Block;
+use super::rules::{KEPT_SHARE, Rule, SPARE_PAGES, Violation};
+use crate::oracle::Case;
+use crate::oracle::finding::Finding;
+use crate::trace::{Operation, What};
+
+/// Says what happened, what was due, and why.
+pub fn explain(violation: &Violation, case: &Case<'_>) -> Finding {
+    let operation = case.operations.get(violation.at);
+    let (asked, answered) = operation.map_or_else(Default::default, request);
+    let (expected, why) = lesson(&violation.rule);
+    Finding {
+        rule: violation.rule.group().to_owned(),
+        operation: violation.at as u64,
+        who: operation.map_or_else(|| "the allocator".to_owned(), |operation| who(operation, case, violation.at)),
+        asked,
+        answered,
+        expected,
+        why,
+        map: violation.map.clone(),
+    }
+}
+
+fn who(operation: &Operation, case: &Case<'_>, at: usize) -> String {
+    let phase = case.phases.get(at).copied().unwrap_or_default();
+    match operation.client {
+        KERNEL_CLIENT => format!("the kernel itself, on hart {}", operation.hart),
+        client if phase.is_empty() => format!("client {client}, on hart {}", operation.hart),
+        client => format!("client {client}, on hart {}, in phase \"{phase}\"", operation.hart),
+    }
+}
+
+fn request(operation: &Operation) -> (String, String) {
+    match operation.what {
+        What::Allocate { pages, answer } => (
+            format!("allocate {}", count(pages)),
+            match answer {
+                Ok(address) => format!("{address:#x}"),
+                Err(error) => format!("error {error}"),
+            },
+        ),
+        What::Free { address, pages, answer } => (
+            format!("free {} at {address:#x}", count(pages)),
+            match answer {
+                Ok(()) => "accepted".to_owned(),
+                Err(error) => format!("error {error}"),
+            },
+        ),
+        What::Statistics(said) => (
+            "statistics".to_owned(),
+            format!(
+                "{} of {} free; free blocks from order 0 up: {}",
+                said.free_pages,
+                count(said.managed_pages),
+                said.free_blocks.map(|blocks| blocks.to_string()).join(" ")
+            ),
+        ),
+    }
+}
+
+fn count(pages: u64) -> String {
+    if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") }
+}
+
+fn block(block: Block) -> String {
+    format!("the order-{} block at {:#x}", block.order, block.first.saturating_mul(PAGE_SIZE))
+}
+
+fn errors(errors: &[PageError]) -> String {
+    errors.iter().map(|error| error.word()).collect::<Vec<_>>().join(" or ")
+}
+
+/// What would have been right, and the rule behind it.
+fn lesson(rule: &Rule) -> (String, String) {
+    match rule {
+        Rule::Misaligned { address, order } => {
+            let size = PAGE_SIZE << order;
+            (
+                format!("an address that is a multiple of {size:#x}"),
+                format!(
+                    "a block of order {order} is {} long and starts at a multiple of that; {address:#x} is {:#x} past one",
+                    count(1 << order),
+                    address % size
+                ),
+            )
+        }
+        Rule::Outside { .. } => (
+            "a block within the memory that add_region said can be handed out".to_owned(),
+            "pages elsewhere belong to somebody else, or do not exist".to_owned(),
+        ),
+        Rule::Overlap { block: taken, live, live_pages, since } => (
+            "a block of which no page is allocated".to_owned(),
+            format!(
+                "{} meets the {} at {:#x} that operation {since} was given and that were not freed since",
+                block(*taken),
+                count(*live_pages),
+                live.saturating_mul(PAGE_SIZE)
+            ),
+        ),
+        Rule::NotSmallest { taken, split, fitting } => (
+            format!("a block out of {}, or another of order {}", block(*fitting), fitting.order),
+            format!(
+                "{} was taken out of {}, although a free block of order {} was large enough; splitting larger \
+                 blocks than needed uses up the large ones",
+                block(*taken),
+                block(*split),
+                fitting.order
+            ),
+        ),
+        Rule::Unmerged { order, parent } => (
+            format!("a block of order {order}, such as {}", block(*parent)),
+            format!(
+                "all of {} is free, but in pieces: when a block is freed and its buddy is free, the two become \
+                 one, and that one may have a free buddy again",
+                block(*parent)
+            ),
+        ),
+        Rule::CountedUnmerged { order, counted, due } => (
+            format!("{due} free blocks of order {order}, not {counted}"),
+            format!(
+                "with every pair of free buddies merged, these pages make {due} blocks of order {order}: \
+                 some buddies were left apart, or blocks that are no buddies were joined"
+            ),
+        ),
+        Rule::RefusedWhileFree { order, free } => (
+            format!("a block of order {order}"),
+            format!("{} is free and large enough; a request may fail only when there is none such", block(*free)),
+        ),
+        Rule::KeptTooMuch { start, pages, managed, least } => (
+            format!("at least {least} of the {pages} pages at {start:#x} to hand out, not {managed}"),
+            format!("an allocator may keep one page in {KEPT_SHARE} and {SPARE_PAGES} more a region for its state"),
+        ),
+        Rule::GrantedImpossible { due, .. } => {
+            (format!("error {due}"), "there can be no such block, however much is free".to_owned())
+        }
+        Rule::RefusedWrongly { pages, due, .. } => {
+            (format!("error {due}"), format!("that is the error for a request of {} now", count(*pages)))
+        }
+        Rule::AcceptedWrongFree { address, due, .. } => (
+            format!("error {}", errors(due)),
+            format!(
+                "nothing that was allocated starts at {address:#x} with that size; accepting such a free breaks \
+                 the memory of somebody who did nothing wrong"
+            ),
+        ),
+        Rule::MisnamedWrongFree { due, .. } => {
+            (format!("error {}", errors(due)), "the error tells the caller which mistake it made".to_owned())
+        }
+        Rule::RefusedRightFree { block: live, since, .. } => {
+            ("accepted".to_owned(), format!("operation {since} was given {}, and it was not freed since", block(*live)))
+        }
+        Rule::Miscounted { due, what, .. } => {
+            (format!("{due} {what}"), "that is what the operations so far leave".to_owned())
+        }
+    }
+}

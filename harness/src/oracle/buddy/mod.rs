@@ -1,0 +1,44 @@
+//! Buddy allocation as the textbook has it (Knuth, TAOCP vol. 1, §2.5, algorithms R and S), judged from a trace.
+
+mod explain;
+mod free_set;
+mod rules;
+
+use std::collections::BTreeMap;
+
+use super::{Case, Findings, Oracle};
+pub use free_set::Block;
+pub use rules::{Rule, Violation, judge};
+
+/// Listed in [`super::ORACLES`].
+pub const ORACLE: Oracle = Oracle {
+    name: "buddy",
+    rules: &[
+        ("sound", "blocks are aligned to their size, lie within the memory given, and do not overlap"),
+        ("smallest-block", "a request is met from the smallest free block that is large enough"),
+        ("eager-merge", "two free buddies are one block at once"),
+        ("failure", "a request fails only when no free block is large enough, and little memory is kept back"),
+        ("requests", "requests for no pages, or for more than the largest block, are refused with the right error"),
+        ("rejects", "wrong frees are refused with the right error, and right ones are accepted"),
+        ("statistics", "the statistics count what is free"),
+        ("all", "all of these"),
+    ],
+    judge: findings,
+};
+
+/// The most violations of a group that are explained; the others are counted.
+const EXPLAINED: usize = 3;
+
+fn findings(case: &Case<'_>) -> BTreeMap<&'static str, Findings> {
+    let mut groups: BTreeMap<&'static str, Findings> = BTreeMap::new();
+    for violation in judge(case.pool, case.operations) {
+        for group in [violation.rule.group(), "all"] {
+            let findings = groups.entry(group).or_default();
+            findings.count += 1;
+            if findings.explained.len() < EXPLAINED {
+                findings.explained.push(explain::explain(&violation, case));
+            }
+        }
+    }
+    groups
+}

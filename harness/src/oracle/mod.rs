@@ -1,0 +1,67 @@
+//! Host-side judges of traces: each holds what the textbook says, never a copy of the solution.
+//!
+//! A new oracle is a file or folder beside its siblings and one line in [`ORACLES`].
+
+pub mod buddy;
+pub mod finding;
+pub mod metrics;
+pub mod requests;
+
+use std::collections::BTreeMap;
+
+use abi::workload::Workload;
+
+use crate::trace::{Operation, Pool};
+use finding::Finding;
+
+/// A trace with what is known of how it came to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The allocator that was driven.
+    pub pool: &'a Pool,
+    /// Everything that it did, in order.
+    pub operations: &'a [Operation],
+    /// The phase of its client's workload that each operation belongs to; empty for the kernel's own.
+    pub phases: &'a [&'static str],
+}
+
+/// A judge, by the name that lab files use.
+#[derive(Debug, Clone, Copy)]
+pub struct Oracle {
+    /// The part of `oracle: NAME.RULE` before the dot.
+    pub name: &'static str,
+    /// The groups of rules that a check can ask for, with what each means for a student.
+    pub rules: &'static [(&'static str, &'static str)],
+    /// Judges a trace by all of them; a group without findings may be absent.
+    pub judge: fn(&Case<'_>) -> BTreeMap<&'static str, Findings>,
+}
+
+/// What an oracle found wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The first few, explained.
+    pub explained: Vec<Finding>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+/// Every oracle there is.
+pub const ORACLES: [Oracle; 1] = [buddy::ORACLE];
+
+/// Every oracle's name and rules, for the readers of lab files.
+pub const NAMES: &[(&str, &[(&str, &str)])] = &[(buddy::ORACLE.name, buddy::ORACLE.rules)];
+
+/// The oracle of that name.
+pub fn find(name: &str) -> Option<&'static Oracle> {
+    ORACLES.iter().find(|oracle| oracle.name == name)
+}
+
+/// The programs that run a workload, so that their script lines say what must be in the trace.
+pub const WORKLOAD_PROGRAMS: [&str; 2] = ["buddytest", "buddybench"];
+
+/// The workload that a script line asks for, if its program runs one.
+pub fn workload_of(line: &str) -> Option<Workload> {
+    let mut words = line.split_ascii_whitespace();
+    let program = words.next()?;
+    WORKLOAD_PROGRAMS.contains(&program).then(|| Workload::parse(words).ok())?
+}

@@ -1,0 +1,83 @@
+//! From a lab and a seed to the boots that are due.
+
+use std::path::Path;
+
+use abi::boot::{MAX_ARENA_REGIONS, Options};
+
+use crate::kind::Kind;
+use crate::lab::{Deadline, Judge, Lab, Session, SessionId};
+use crate::oracle;
+use crate::seed::Seed;
+use crate::session::Boot;
+
+/// A boot that is due.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// Its name.
+    pub id: SessionId,
+    /// The session that it is of.
+    pub session: SessionId,
+    /// The lines of its script, seeds included.
+    pub script: Vec<String>,
+    /// The kernel's boot options.
+    pub options: Options,
+}
+
+/// The boots of the sessions that pass the filter, in the order of the lab.
+pub fn boots(lab: &Lab, seed: Seed, wanted: impl Fn(&Session) -> bool) -> Vec<Planned> {
+    let sessions = lab.sessions.iter().filter(|session| wanted(session));
+    sessions
+        .flat_map(|session| {
+            let script: Vec<String> = session.run.iter().map(|line| with_seed(line, seed)).collect();
+            session.boots().map(move |(id, tick)| Planned {
+                id,
+                session: session.id.clone(),
+                script: script.clone(),
+                options: options(lab, session, tick),
+            })
+        })
+        .collect()
+}
+
+/// A script line, with the seed where its program draws from one.
+fn with_seed(line: &str, seed: Seed) -> String {
+    match oracle::workload_of(line) {
+        Some(_) => format!("{line} --seed {}", seed.0),
+        None => line.to_owned(),
+    }
+}
+
+fn options(lab: &Lab, session: &Session, tick: Option<u64>) -> Options {
+    let mut arena = [None; MAX_ARENA_REGIONS];
+    for (place, region) in arena.iter_mut().zip(&session.arena) {
+        *place = Some(*region);
+    }
+    let deadline = match session.deadline {
+        Deadline::Guest(nanoseconds) => Some(nanoseconds),
+        Deadline::Wall(_) => None,
+    };
+    let readers = lab.checks.iter().filter(|check| check.sessions.contains(&session.id));
+    let untraced = !readers.into_iter().any(|check| matches!(check.judge, Judge::Oracle(_) | Judge::Metric { .. }));
+    Options { pages: session.pages, arena, untraced, tick, deadline }
+}
+
+impl Planned {
+    /// The boot of this plan with an image.
+    pub fn boot(&self, lab: &Lab, kind: &Kind, kernel: &Path, initrd: &Path) -> Option<Boot> {
+        let session = lab.sessions.iter().find(|session| session.id == self.session)?;
+        let mut qemu = vec![kind.qemu.program.clone()];
+        qemu.extend(kind.qemu.arguments.iter().cloned());
+        Some(Boot {
+            session: self.id.clone(),
+            qemu,
+            kernel: kernel.to_owned(),
+            initrd: initrd.to_owned(),
+            arguments: self.options.to_string(),
+            harts: session.harts,
+            memory: session.memory,
+            clock: session.clock,
+            deadline: session.deadline,
+            output_limit: session.output_limit,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! The grade as JUnit XML, for CI systems and gradebooks.
+//!
+//! One suite a grade; `classname` is submission and lab, which with the check's name is unique. A failed check of
+//! the submission is a `failure`, a fault of the harness an `error`.
+
+use std::io;
+use std::path::Path;
+
+use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestCaseBuilder, TestSuiteBuilder};
+
+use super::{safe, terminal};
+use crate::grade::{Grade, GradedCheck, Verdict};
+use crate::write;
+
+/// The report as text.
+///
+/// # Errors
+/// When a string cannot be written as XML.
+pub fn to_string(grade: &Grade) -> io::Result<String> {
+    let mut suite = TestSuiteBuilder::new(&safe::xml(&grade.lab.id));
+    let started = i64::try_from(grade.times.started).unwrap_or(0);
+    if let Ok(time) = OffsetDateTime::from_unix_timestamp(started) {
+        suite.set_timestamp(time);
+    }
+    suite.set_system_out(&safe::xml(&terminal::summary(grade)));
+    for check in &grade.checks {
+        suite.add_testcase(case(grade, check));
+    }
+    let mut report = Report::new();
+    report.add_testsuite(suite.build());
+    let mut xml = Vec::new();
+    report.write_xml(&mut xml).map_err(io::Error::other)?;
+    String::from_utf8(xml).map_err(io::Error::other)
+}
+
+/// Writes the report, whole or not at all.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn write(grade: &Grade, path: &Path) -> io::Result<()> {
+    write::atomically(path, to_string(grade)?.as_bytes())
+}
+
+fn case(grade: &Grade, check: &GradedCheck) -> TestCase {
+    let name = safe::xml(&check.id);
+    // Boots are shared between checks, so a check has no time of its own.
+    let time = Duration::ZERO;
+    let text = safe::xml(&terminal::details(grade, check).join("\n"));
+    let mut case = match &check.verdict {
+        Verdict::Pass => TestCaseBuilder::success(&name, time),
+        Verdict::Fail { reason, .. } => {
+            TestCaseBuilder::failure(&name, time, "submission", &safe::xml(&safe::line(reason)))
+        }
+        Verdict::Error { reason } => TestCaseBuilder::error(&name, time, "harness", &safe::xml(&safe::line(reason))),
+        Verdict::Skipped { reason } => {
+            TestCaseBuilder::skipped_with_cause(&name, "skipped", &safe::xml(&safe::line(reason)))
+        }
+    };
+    if !matches!(check.verdict, Verdict::Pass) {
+        case.set_trace(&text);
+    }
+    let submission = grade.submission.repository.as_deref().unwrap_or("reference");
+    case.set_classname(&safe::xml(&format!("{submission}.{}", grade.lab.id)));
+    case.set_system_out(&safe::xml(&format!(
+        "{} of {} points: {}",
+        check.points.earned, check.points.max, check.title
+    )));
+    case.build()
+}

@@ -1,0 +1,221 @@
+//! The grade as a person reads it: what was graded, the checks, the throughput beside the reference, and for every
+//! lost point the reason and the command that shows it again.
+
+use console::Style;
+
+use super::{map, safe};
+use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Points, SessionFinding, Verdict};
+
+/// Lines of compiler output that are shown; the rest is in the run directory.
+const MOST_DIAGNOSTIC_LINES: usize = 60;
+
+/// How the parts of a report look.
+#[derive(Debug, Clone)]
+pub struct Theme {
+    pass: Style,
+    fail: Style,
+    error: Style,
+    dim: Style,
+    bold: Style,
+}
+
+impl Theme {
+    /// With colours, or as plain text.
+    pub fn new(colours: bool) -> Self {
+        let style = || Style::new().force_styling(colours);
+        Self {
+            pass: style().green().bold(),
+            fail: style().red().bold(),
+            error: style().yellow().bold(),
+            dim: style().dim(),
+            bold: style().bold(),
+        }
+    }
+
+    fn of(&self, verdict: &Verdict) -> (&'static str, &Style) {
+        match verdict {
+            Verdict::Pass => ("PASS", &self.pass),
+            Verdict::Fail { .. } => ("FAIL", &self.fail),
+            Verdict::Error { .. } => ("ERROR", &self.error),
+            Verdict::Skipped { .. } => ("SKIP", &self.dim),
+        }
+    }
+}
+
+/// The whole report.
+pub fn render(grade: &Grade, theme: &Theme) -> String {
+    let mut lines = Vec::new();
+    build(grade, theme, &mut lines);
+    lines.push(String::new());
+    table(grade, theme, &mut lines);
+    throughput(grade, theme, &mut lines);
+    for check in grade.checks.iter().filter(|check| !matches!(check.verdict, Verdict::Pass)) {
+        lines.push(String::new());
+        let (word, style) = theme.of(&check.verdict);
+        let lost = check.points.max.without(check.points.earned);
+        let heading = format!("{}: {lost} of {} points lost", check.id, check.points.max);
+        lines.push(format!("{} {}", style.apply_to(word), theme.bold.apply_to(heading)));
+        lines.extend(details(grade, check).into_iter().map(|line| format!("  {line}")));
+    }
+    early_ends(grade, theme, &mut lines);
+    ignored(grade, theme, &mut lines);
+    lines.push(String::new());
+    lines.push(total(grade, theme));
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}
+
+/// Everything but the details, without colours.
+pub fn summary(grade: &Grade) -> String {
+    let theme = Theme::new(false);
+    let mut lines = Vec::new();
+    table(grade, &theme, &mut lines);
+    throughput(grade, &theme, &mut lines);
+    lines.push(total(grade, &theme));
+    lines.join("\n")
+}
+
+fn build(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+    let (reason, diagnostics, style) = match &grade.build {
+        Build::Built { .. } => return,
+        Build::Refused { reason, diagnostics, .. } => (reason, diagnostics.as_str(), &theme.fail),
+        Build::Error { reason } => (reason, "", &theme.error),
+    };
+    lines.push(String::new());
+    lines.push(style.apply_to(safe::line(reason)).to_string());
+    let total = diagnostics.lines().count();
+    lines.extend(diagnostics.lines().take(MOST_DIAGNOSTIC_LINES).map(|line| format!("  {}", safe::line(line))));
+    if total > MOST_DIAGNOSTIC_LINES {
+        lines.push(format!("  … {} more lines in build.log of the run directory", total - MOST_DIAGNOSTIC_LINES));
+    }
+}
+
+fn table(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+    let widest = grade.checks.iter().map(|check| check.id.chars().count()).max().unwrap_or(0);
+    for check in &grade.checks {
+        let (word, style) = theme.of(&check.verdict);
+        let points = format!("{:>5}/{:<3}", check.points.earned, check.points.max);
+        let id = format!("{:widest$}", check.id);
+        lines.push(format!("{} {points} {id}  {}", style.apply_to(format!("{word:>12}")), check.title));
+    }
+}
+
+fn throughput(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+    for session in grade.sessions.iter().filter(|session| !session.reference.is_empty()) {
+        lines.push(String::new());
+        let heading = format!(
+            "{:<24} {:>8} {:>8} {:>8} {:>8}   {:>9} {:>7}",
+            format!("instructions ({})", session.id),
+            "mean",
+            "median",
+            "p99",
+            "worst",
+            "reference",
+            "ratio"
+        );
+        lines.push(theme.dim.apply_to(heading).to_string());
+        for (phase, own) in session.phases.iter().filter(|(phase, _)| session.reference.contains_key(*phase)) {
+            let reference = session.reference[phase].mean;
+            lines.push(format!(
+                "{phase:<24} {:>8.1} {:>8} {:>8} {:>8}   {reference:>9.1} {:>6.2}x",
+                own.mean,
+                own.median,
+                own.p99,
+                own.worst,
+                own.mean / reference
+            ));
+        }
+    }
+}
+
+/// Why a check lost points, and how to see it again.
+pub fn details(grade: &Grade, check: &GradedCheck) -> Vec<String> {
+    let mut lines = vec![check.title.clone()];
+    match &check.verdict {
+        Verdict::Pass => {}
+        Verdict::Skipped { reason } | Verdict::Error { reason } => lines.push(safe::line(reason)),
+        Verdict::Fail { reason, findings, violations } => {
+            lines.push(safe::line(reason));
+            for finding in findings {
+                lines.push(String::new());
+                lines.extend(explanation(finding));
+            }
+            let more = violations.saturating_sub(findings.len() as u64);
+            if more > 0 {
+                lines.push(String::new());
+                lines.push(format!("and {more} more violations"));
+            }
+        }
+    }
+    if !matches!(check.verdict, Verdict::Skipped { .. }) && matches!(grade.build, Build::Built { .. }) {
+        lines.push(format!("again: {} --check {}", safe::line(&grade.reproduce), check.id));
+    }
+    lines
+}
+
+fn explanation(found: &SessionFinding) -> Vec<String> {
+    let finding = &found.finding;
+    let mut lines = vec![
+        format!("session {}, operation {}, {}", found.session, finding.operation, safe::line(&finding.who)),
+        format!("  asked     {}", safe::line(&finding.asked)),
+        format!("  answered  {}", safe::line(&finding.answered)),
+        format!("  expected  {}", safe::line(&finding.expected)),
+        format!("  because   {}", safe::line(&finding.why)),
+    ];
+    if let Some(map) = &finding.map {
+        let mut drawn = map::draw(map).into_iter();
+        lines.extend(drawn.next().map(|scale| format!("  memory    {scale} ({})", map::LEGEND)));
+        lines.extend(drawn.map(|line| format!("            {line}")));
+    }
+    lines
+}
+
+fn early_ends(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+    let early = |session: &&GradedSession| !session.excerpt.is_empty() || !session.damage.is_empty();
+    for session in grade.sessions.iter().filter(early) {
+        lines.push(String::new());
+        let heading = format!("session {}: {}", session.id, safe::line(&session.explanation));
+        lines.push(theme.bold.apply_to(heading).to_string());
+        lines.extend(session.damage.iter().map(|damage| format!("  {}", safe::line(damage))));
+        lines.extend(session.excerpt.iter().map(|line| format!("  | {}", safe::line(line))));
+    }
+}
+
+fn ignored(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+    if grade.submission.ignored.is_empty() {
+        return;
+    }
+    lines.push(String::new());
+    let heading = "changed in vain, since the lab takes these from the course:";
+    lines.push(theme.bold.apply_to(heading).to_string());
+    lines.extend(grade.submission.ignored.iter().map(|path| format!("  {}", safe::line(path))));
+}
+
+fn total(grade: &Grade, theme: &Theme) -> String {
+    let style = match grade.outcome() {
+        Outcome::Passed => &theme.pass,
+        Outcome::Failed => &theme.fail,
+        Outcome::Error => &theme.error,
+    };
+    let count = |wanted: fn(&Verdict) -> bool| grade.checks.iter().filter(|check| wanted(&check.verdict)).count();
+    let passed = count(|verdict| matches!(verdict, Verdict::Pass));
+    let mut text = format!("{} of {} points", grade.points.earned, grade.points.max);
+    if grade.partial {
+        text.push_str(" (partial: only the checks named on the command line)");
+    }
+    let mut rest = format!(", {passed} of {} checks passed", grade.checks.len());
+    let errors = count(|verdict| matches!(verdict, Verdict::Error { .. }));
+    if errors > 0 {
+        let withheld: Points = grade
+            .checks
+            .iter()
+            .filter(|check| matches!(check.verdict, Verdict::Error { .. }))
+            .map(|check| check.points.max)
+            .sum();
+        rest.push_str(&format!(
+            "; {errors} could not be judged, {withheld} points undecided (the harness's fault, not the submission's)"
+        ));
+    }
+    format!("{} {}{rest}", style.apply_to(format!("{:>12}", "Grade")), style.apply_to(text))
+}

@@ -1,0 +1,218 @@
+//! The folder that keeps a run: grade, transcripts, traces in plain text, build log; all that judging again takes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use abi::page::KERNEL_CLIENT;
+
+use crate::excerpt::Places;
+use crate::grade::Grade;
+use crate::grading::{Booted, Boots};
+use crate::lab::SessionId;
+use crate::oracle::{requests, workload_of};
+use crate::report::json;
+use crate::serial::reading::Reading;
+use crate::session::store;
+use crate::trace::What;
+use crate::write;
+
+/// Why a run could not be kept or read again.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFolderError {
+    /// A file or folder cannot be written.
+    #[error("keep the run in {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// A transcript cannot be saved or loaded.
+    #[error(transparent)]
+    Transcript(#[from] store::StoreError),
+    /// The grade cannot be read.
+    #[error(transparent)]
+    Grade(#[from] json::ReadError),
+    /// The names of addresses cannot be read.
+    #[error("read {}", path.display())]
+    Places {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    /// The run in this folder, which need not exist.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the folder and takes out of it what an earlier run left.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn begin(&self) -> Result<(), RunFolderError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| RunFolderError::Write { path, cause }
+        };
+        fs::create_dir_all(&self.root).map_err(failed(&self.root))?;
+        for left in ["sessions", "reference", "traces"] {
+            let path = self.root.join(left);
+            match fs::remove_dir_all(&path) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(&path)(cause)),
+                _ => {}
+            }
+        }
+        let grade = self.grade();
+        match fs::remove_file(&grade) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failed(&grade)(cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The grade document.
+    pub fn grade(&self) -> PathBuf {
+        self.root.join("grade.json")
+    }
+
+    fn sessions(&self, reference: bool) -> PathBuf {
+        self.root.join(if reference { "reference" } else { "sessions" })
+    }
+
+    /// Keeps what the builder said.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_build_log(&self, log: &str) -> Result<(), RunFolderError> {
+        self.write(&self.root.join("build.log"), log.as_bytes())
+    }
+
+    /// Keeps a boot's transcript and the names of its addresses.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_boot(&self, booted: &Booted, reference: bool) -> Result<(), RunFolderError> {
+        let Booted::Ran { transcript, places } = booted else { return Ok(()) };
+        let folder = self.sessions(reference);
+        fs::create_dir_all(&folder).map_err(|cause| RunFolderError::Write { path: folder.clone(), cause })?;
+        store::save(&folder, transcript)?;
+        if !places.is_empty() {
+            let text = serde_json::to_vec_pretty(places).unwrap_or_default();
+            self.write(&places_file(&folder, &transcript.boot.session), &text)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a boot's trace as text, one operation a line with the number that findings name.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_trace(&self, id: &SessionId, script: &[String], reading: &Reading) -> Result<(), RunFolderError> {
+        if reading.trace.is_empty() {
+            return Ok(());
+        }
+        self.write(&self.root.join("traces").join(format!("{id}.txt")), trace_text(script, reading).as_bytes())
+    }
+
+    /// Keeps the grade, which makes the run complete.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_grade(&self, grade: &Grade) -> Result<(), RunFolderError> {
+        json::write(grade, &self.grade()).map_err(|cause| RunFolderError::Write { path: self.grade(), cause })
+    }
+
+    /// Reads the grade again.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn load_grade(&self) -> Result<Grade, RunFolderError> {
+        Ok(json::read(&self.grade())?)
+    }
+
+    /// Reads a boot again; `None` when it was never kept.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn load_boot(&self, id: &SessionId, reference: bool) -> Result<Option<Booted>, RunFolderError> {
+        let folder = self.sessions(reference);
+        if !folder.join(format!("{id}.json")).exists() {
+            return Ok(None);
+        }
+        let transcript = store::load(&folder, id)?;
+        let path = places_file(&folder, id);
+        let places: Places = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|cause| RunFolderError::Places { path, cause: io::Error::other(cause) })?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Places::new(),
+            Err(cause) => return Err(RunFolderError::Places { path, cause }),
+        };
+        Ok(Some(Booted::Ran { transcript: Box::new(transcript), places }))
+    }
+
+    /// Reads all boots of these names again.
+    ///
+    /// # Errors
+    /// When one is damaged.
+    pub fn load_boots<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a SessionId>,
+        reference: bool,
+    ) -> Result<Boots, RunFolderError> {
+        let load = |id: &SessionId| Some(self.load_boot(id, reference).transpose()?.map(|booted| (id.clone(), booted)));
+        ids.into_iter().filter_map(load).collect()
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> Result<(), RunFolderError> {
+        write::atomically(path, content).map_err(|cause| RunFolderError::Write { path: path.to_owned(), cause })
+    }
+}
+
+fn places_file(folder: &Path, id: &SessionId) -> PathBuf {
+    folder.join(format!("{id}.places.json"))
+}
+
+fn trace_text(script: &[String], reading: &Reading) -> String {
+    use std::fmt::Write as _;
+    let workloads: Vec<_> = script.iter().filter_map(|line| workload_of(line)).collect();
+    let phases = requests::compare(&workloads, &reading.trace).phases;
+    let mut text = String::from("# number  client hart instructions  operation  (phase, where it changes)\n");
+    let mut phase = "";
+    for (at, operation) in reading.trace.iter().enumerate() {
+        let client = match operation.client {
+            KERNEL_CLIENT => "kernel".to_owned(),
+            client => client.to_string(),
+        };
+        let what = match operation.what {
+            What::Allocate { pages, answer: Ok(address) } => format!("allocate {pages} -> {address:#x}"),
+            What::Allocate { pages, answer: Err(error) } => format!("allocate {pages} -> {error}"),
+            What::Free { address, pages, answer: Ok(()) } => format!("free {pages} at {address:#x}"),
+            What::Free { address, pages, answer: Err(error) } => format!("free {pages} at {address:#x} -> {error}"),
+            What::Statistics(said) => format!("statistics -> {} free in {:?}", said.free_pages, said.free_blocks),
+        };
+        let changed = if phases[at].is_empty() || phases[at] == phase { "" } else { phases[at] };
+        phase = if phases[at].is_empty() { phase } else { phases[at] };
+        let note = if changed.is_empty() { String::new() } else { format!("  ({changed})") };
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(text, "{at:>8} {client:>8} {:>4} {:>12}  {what}{note}", operation.hart, operation.instructions);
+    }
+    text
+}

@@ -1,0 +1,203 @@
+//! Goes through a transcript line by line and puts together what belongs together.
+
+use super::ending::{self, Last};
+use super::{Damage, Flaw, Placed, Program, ProgramEnd, Reading, Unknown};
+use crate::serial::framer::{Framer, Kind, Line};
+use crate::serial::ktap;
+use crate::serial::record::{self, Record};
+use crate::session::Stop;
+use crate::trace::Operation;
+
+pub(super) fn read(serial: &[u8], stop: &Stop, output_limit: u64) -> Reading {
+    let mut reader = Reader::default();
+    let mut framer = Framer::new();
+    framer.push(serial, |line| reader.line(line));
+    framer.finish(|line| reader.line(line));
+    reader.finish(stop, output_limit)
+}
+
+#[derive(Default)]
+struct Reader {
+    boot: Option<record::Boot>,
+    traced: Option<record::TracedPool>,
+    trace: Vec<Operation>,
+    /// Set once operations are missing, since none that come later can be judged.
+    trace_broken: bool,
+    programs: Vec<Program>,
+    /// Whether the last of them is running.
+    running: bool,
+    done: Vec<Placed<record::Done>>,
+    metrics: Vec<Placed<record::Metric>>,
+    ktap: Vec<Placed<ktap::Document>>,
+    parser: ktap::Parser,
+    others: Vec<Placed<Unknown>>,
+    console: Vec<Placed<String>>,
+    damage: Vec<Damage>,
+    /// The running number that is due.
+    due: u64,
+    any_record: bool,
+    last: Option<(u64, Last)>,
+}
+
+impl Reader {
+    fn line(&mut self, line: Line) {
+        let Line { number, kind, text, dropped, ended } = line;
+        match kind {
+            Kind::Text => {
+                if dropped > 0 {
+                    self.flaw(number, Flaw::TooLong { dropped, record: false });
+                }
+                if !self.parser.line(number, &text) {
+                    let console = self.place(number, text);
+                    self.console.push(console);
+                }
+            }
+            Kind::Record if dropped > 0 => self.flaw(number, Flaw::TooLong { dropped, record: true }),
+            Kind::Record => match record::parse(&text) {
+                Ok(record::Numbered { n, record }) => self.record(number, n, record),
+                Err(_) if !ended => self.flaw(number, Flaw::CutOff),
+                Err(error) => self.flaw(number, Flaw::Unreadable { why: error.to_string() }),
+            },
+        }
+    }
+
+    fn record(&mut self, line: u64, n: u64, record: Record) {
+        match n.cmp(&self.due) {
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => self.flaw(line, Flaw::Missing { first: self.due, count: n - self.due }),
+            std::cmp::Ordering::Less => self.flaw(line, Flaw::Repeated { number: n, due: self.due }),
+        }
+        self.due = self.due.max(n.saturating_add(1));
+        if let Some((end, _)) = self.last {
+            self.flaw(line, Flaw::AfterTheEnd { kind: kind(&record).to_owned(), end });
+            return;
+        }
+        if !std::mem::replace(&mut self.any_record, true) && !matches!(record, Record::Boot(_)) {
+            self.flaw(line, Flaw::NoBoot { kind: kind(&record).to_owned() });
+        }
+        match record {
+            Record::Boot(boot) => match self.boot {
+                None => self.boot = Some(boot),
+                Some(_) => self.flaw(line, Flaw::Again { kind: "boot".into() }),
+            },
+            Record::Pool(pool) => match self.traced {
+                None => self.traced = Some(pool),
+                Some(_) => self.flaw(line, Flaw::Again { kind: "pool".into() }),
+            },
+            Record::Start(start) => self.start(line, start),
+            Record::End(end) => self.end(line, end),
+            Record::Operations(operations) => self.operations(line, operations),
+            Record::Lost(record::Lost { operations }) => {
+                self.trace_broken = true;
+                self.flaw(line, Flaw::TraceLost { operations });
+            }
+            Record::Metric(metric) => {
+                let metric = self.place(line, metric);
+                self.metrics.push(metric);
+            }
+            Record::Done(done) => {
+                let done = self.place(line, done);
+                self.done.push(done);
+            }
+            Record::Other { kind, fields } => {
+                let other = self.place(line, Unknown { kind, fields });
+                self.others.push(other);
+            }
+            Record::Shutdown(shutdown) => self.last = Some((line, Last::Shutdown(shutdown))),
+            Record::Panic(panic) => self.last = Some((line, Last::Panic(panic))),
+            Record::Deadline(deadline) => self.last = Some((line, Last::Deadline(deadline))),
+        }
+    }
+
+    fn start(&mut self, line: u64, start: record::Start) {
+        self.end_documents();
+        let record::Start { program, free_pages } = start;
+        if self.running {
+            self.flaw(line, Flaw::StartWithoutEnd { program: program.clone() });
+        }
+        let trace = self.trace.len()..self.trace.len();
+        self.programs.push(Program { line, script: program, free_pages, end: None, trace });
+        self.running = true;
+    }
+
+    fn end(&mut self, line: u64, end: record::End) {
+        self.end_documents();
+        let record::End { program, outcome, free_pages } = end;
+        match self.programs.last_mut() {
+            Some(last) if self.running && last.script == program => {
+                last.end = Some(ProgramEnd { line, outcome, free_pages });
+                self.running = false;
+            }
+            _ => self.flaw(line, Flaw::EndWithoutStart { program }),
+        }
+    }
+
+    fn operations(&mut self, line: u64, operations: record::Operations) {
+        let due = self.trace.len() as u64;
+        let record::Operations { from, operations } = operations;
+        if self.trace_broken {
+            return;
+        }
+        match from.cmp(&due) {
+            std::cmp::Ordering::Equal => {
+                self.trace.extend(operations);
+                if let Some(program) = self.programs.last_mut().filter(|_| self.running) {
+                    program.trace.end = self.trace.len();
+                }
+                return;
+            }
+            std::cmp::Ordering::Greater => self.flaw(line, Flaw::TraceGap { due, from }),
+            std::cmp::Ordering::Less => self.flaw(line, Flaw::TraceRepeated { due, from }),
+        }
+        self.trace_broken = true;
+    }
+
+    /// Closes the guest's results at the border between two programs.
+    fn end_documents(&mut self) {
+        for document in std::mem::take(&mut self.parser).finish() {
+            let document = self.place(document.line, document);
+            self.ktap.push(document);
+        }
+    }
+
+    fn finish(mut self, stop: &Stop, output_limit: u64) -> Reading {
+        self.end_documents();
+        let unfinished =
+            self.programs.iter().find(|program| program.end.is_none()).map(|program| program.script.clone());
+        let (line, last) = self.last.take().map_or((0, None), |(line, last)| (line, Some(last)));
+        let kind = last.as_ref().map_or("", Last::kind);
+        let (ending, untrue) = ending::decide(stop, last, unfinished.as_deref(), output_limit);
+        if let Some(stopped) = untrue {
+            self.flaw(line, Flaw::Untrue { kind: kind.to_owned(), stopped });
+        }
+        self.damage.sort_by_key(|damage| damage.line);
+        let Self { boot, traced, trace, programs, done, metrics, ktap, others, console, damage, .. } = self;
+        Reading { ending, boot, traced, trace, programs, done, metrics, ktap, others, console, damage }
+    }
+
+    fn place<T>(&self, line: u64, what: T) -> Placed<T> {
+        let program = if self.running { self.programs.len().checked_sub(1) } else { None };
+        Placed { line, program, what }
+    }
+
+    fn flaw(&mut self, line: u64, flaw: Flaw) {
+        self.damage.push(Damage { line, flaw });
+    }
+}
+
+fn kind(record: &Record) -> &str {
+    match record {
+        Record::Boot(_) => "boot",
+        Record::Pool(_) => "pool",
+        Record::Start(_) => "start",
+        Record::Operations(_) => "ops",
+        Record::Metric(_) => "metric",
+        Record::Done(_) => "done",
+        Record::End(_) => "end",
+        Record::Shutdown(_) => "shutdown",
+        Record::Panic(_) => "panic",
+        Record::Deadline(_) => "deadline",
+        Record::Lost(_) => "lost",
+        Record::Other { kind, .. } => kind,
+    }
+}

@@ -1,0 +1,81 @@
+//! One boot of an image: QEMU is started, its serial line read, and whatever happens, it is ended.
+
+mod command;
+mod process;
+mod run;
+pub mod store;
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{Clock, Deadline, SessionId};
+
+pub use run::{BootError, Progress, run};
+
+/// Everything that one boot depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// Its name.
+    pub session: SessionId,
+    /// QEMU's program and the arguments that the kernel kind asks for (machine, firmware, devices).
+    pub qemu: Vec<String>,
+    /// The kernel's ELF file.
+    pub kernel: PathBuf,
+    /// The initrd's file.
+    pub initrd: PathBuf,
+    /// The kernel's boot arguments.
+    pub arguments: String,
+    /// Harts.
+    pub harts: u8,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// How time passes.
+    pub clock: Clock,
+    /// When it is over at the latest.
+    pub deadline: Deadline,
+    /// Bytes of serial output after which it is ended.
+    pub output_limit: u64,
+}
+
+/// How the process of a boot came to its end, as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum Stop {
+    /// The guest powered the machine off, with this status.
+    PoweredOff {
+        /// What the guest wrote to the test device.
+        status: i32,
+    },
+    /// The guest used up its time and did not end by itself; QEMU was killed.
+    OutOfTime,
+    /// Every hart slept, and nothing was left that could wake one; QEMU was killed.
+    Stalled,
+    /// The guest wrote more than the output limit; QEMU was killed.
+    Flooded,
+    /// QEMU itself ended with a message, or was killed by somebody else; nothing can be said of the guest.
+    Broken {
+        /// What is known: status or signal, and what QEMU wrote to its standard error.
+        reason: String,
+    },
+}
+
+/// Every byte that the serial line said in a boot, with how the boot ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transcript {
+    /// The boot.
+    pub boot: Boot,
+    /// What came over the serial line, as it came.
+    pub serial: Vec<u8>,
+    /// How it ended.
+    pub stop: Stop,
+    /// Wall time from start to end; no part of a verdict.
+    pub wall: Duration,
+    /// Processor time that QEMU used; no part of a verdict.
+    pub processor: Duration,
+}
+
+#[cfg(test)]
+mod tests;

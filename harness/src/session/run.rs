@@ -1,0 +1,320 @@
+//! Runs one boot from start to end.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::fs::MemfdFlags;
+use tokio::time::MissedTickBehavior;
+
+use super::process::{Exit, Output, Supervised};
+use super::watch::{self, Watch};
+use super::{Boot, Stop, Transcript, command};
+use crate::lab::SessionId;
+use crate::owner::Owner;
+
+/// How often new output is looked for.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How many polls there are between two samples of QEMU's processor time.
+const POLLS_PER_SAMPLE: u32 = 10;
+
+/// The least that QEMU may write to a file, whatever the output limit: its messages go to files too.
+const LEAST_FILE_SIZE: u64 = 1 << 20;
+
+/// The most of QEMU's own messages that is kept, in bytes.
+const MESSAGE_LIMIT: u64 = 16 << 10;
+
+/// Bytes read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Where a boot is, as its caller is told while it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// What came over the serial line since the last call; may be empty.
+    pub new: &'a [u8],
+    /// Bytes that came in all.
+    pub bytes: u64,
+    /// Wall time since the start.
+    pub wall: Duration,
+    /// Processor time that QEMU has used, as of the last sample.
+    pub processor: Duration,
+}
+
+/// Why there is no transcript. None of this says anything of the submission; see [`crate::session::Stop`] for how a
+/// kernel that does not come up ends.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The kernel kind names no program.
+    #[error("boot session {session}: its kernel kind names no QEMU program")]
+    NoProgram {
+        /// The boot.
+        session: SessionId,
+    },
+    /// QEMU is missing, is not executable, or the system has no room for another process.
+    #[error("start {} for session {session}", program.display())]
+    Spawn {
+        /// The boot.
+        session: SessionId,
+        /// QEMU.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// QEMU ended with a message before the guest said anything.
+    #[error("boot session {session}: {} ended with {status} and said: {message}", program.display())]
+    Refused {
+        /// The boot.
+        session: SessionId,
+        /// QEMU.
+        program: PathBuf,
+        /// Its exit status.
+        status: ExitStatus,
+        /// What it wrote to its standard error.
+        message: String,
+    },
+    /// The buffer that the serial line goes to could not be made or read.
+    #[error("read the serial line of session {session}")]
+    Serial {
+        /// The boot.
+        session: SessionId,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// It was asked to end.
+    #[error("boot session {session}: cancelled")]
+    Cancelled {
+        /// The boot.
+        session: SessionId,
+    },
+}
+
+impl BootError {
+    /// Whose fault it is; never the submission's.
+    pub const fn owner(&self) -> Owner {
+        match self {
+            Self::NoProgram { .. } | Self::Cancelled { .. } => Owner::Caller,
+            Self::Spawn { .. } | Self::Refused { .. } | Self::Serial { .. } => Owner::Harness,
+        }
+    }
+
+    /// What the person who reads the error can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Spawn { program, cause, .. } => Some(match cause.kind() {
+                io::ErrorKind::NotFound => {
+                    format!("{} is not installed, or not in PATH; `grader doctor` says what installs it", program.display())
+                }
+                io::ErrorKind::PermissionDenied => {
+                    format!("{} is not executable for this user; `ls -l` shows its permissions", program.display())
+                }
+                _ => "the system has no memory or no process to spare; end other programs, or run fewer sessions at a time".into(),
+            }),
+            Self::Refused { message, .. } if message.to_lowercase().contains("cannot allocate memory") => {
+                Some("the machine has too little memory for the session's `memory`; end other programs, or run fewer sessions at a time".into())
+            }
+            Self::Refused { .. } => {
+                Some("compare the machine arguments in kernel.yaml with `qemu-system-riscv64 -help`; `grader doctor` says which versions are known to work".into())
+            }
+            Self::NoProgram { .. } => Some("give `qemu` in kernel.yaml a program".into()),
+            Self::Serial { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
+/// Boots an image and reads its serial line until the machine is off or must be ended.
+///
+/// `on` is called with new output and at least every second. The boot is ended early, with
+/// [`BootError::Cancelled`], when `cancel` completes. Nothing that was started is left when the future has
+/// completed; when it is dropped, QEMU is killed at once and reaped soon after.
+///
+/// # Errors
+/// Whatever keeps QEMU from running at all; each is the harness's fault. See [`BootError::help`].
+pub async fn run(
+    boot: &Boot,
+    mut on: impl FnMut(Progress<'_>),
+    cancel: impl Future<Output = ()>,
+) -> Result<Transcript, BootError> {
+    let session = || boot.session.clone();
+    let broken = |cause| BootError::Serial { session: session(), cause };
+    let (program, arguments) = command::line(boot).ok_or_else(|| BootError::NoProgram { session: session() })?;
+
+    let mut serial = Tail::new("serial line", boot.output_limit.saturating_add(1)).map_err(broken)?;
+    let mut messages = Tail::new("standard error", MESSAGE_LIMIT).map_err(broken)?;
+    let output = Output {
+        stdout: serial.file.try_clone().map_err(broken)?,
+        stderr: messages.file.try_clone().map_err(broken)?,
+        file_size: serial.limit.max(LEAST_FILE_SIZE),
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+
+    let started = Instant::now();
+    let mut qemu = Supervised::start(command, output).await.map_err(|cause| BootError::Spawn {
+        session: session(),
+        program: program.into(),
+        cause,
+    })?;
+
+    let mut cancel = pin!(cancel);
+    let mut watch = Watch::new(boot);
+    let mut ticks = tokio::time::interval(POLL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut clock = Awake::new(started);
+    let mut processor = Duration::ZERO;
+    let mut polls = 0_u32;
+    let mut verdict = None;
+    let exit = loop {
+        tokio::select! {
+            biased;
+            exit = qemu.exit() => break exit,
+            () = &mut cancel => {
+                qemu.kill();
+                // It is gone either way; how it ended is of no interest.
+                let _ = qemu.exit().await;
+                return Err(BootError::Cancelled { session: session() });
+            }
+            _ = ticks.tick(), if verdict.is_none() => {}
+        }
+        clock.tick();
+        polls += 1;
+        let sampled = polls.is_multiple_of(POLLS_PER_SAMPLE);
+        let sample = qemu.pid().filter(|_| sampled).and_then(|pid| watch::sample(pid).ok());
+        processor = sample.map_or(processor, |sample| sample.processor);
+        let before = serial.bytes.len();
+        serial.read().map_err(broken)?;
+        let new = &serial.bytes[before..];
+        if !new.is_empty() || polls.is_multiple_of(10 * POLLS_PER_SAMPLE) {
+            on(Progress { new, bytes: serial.len(), wall: clock.wall, processor });
+        }
+        if serial.len() > boot.output_limit {
+            verdict = Some(Stop::Flooded);
+        } else if sampled {
+            verdict = watch.look(clock.wall, clock.awake, serial.len(), sample);
+        }
+        if verdict.is_some() {
+            qemu.kill();
+        }
+    };
+
+    let exit = exit.map_err(broken)?;
+    clock.tick();
+    let before = serial.bytes.len();
+    serial.read().map_err(broken)?;
+    messages.read().map_err(broken)?;
+    let processor = exit.processor.unwrap_or(processor);
+    on(Progress { new: &serial.bytes[before..], bytes: serial.len(), wall: clock.wall, processor });
+
+    let flooded = serial.len() > boot.output_limit;
+    let message = String::from_utf8_lossy(&messages.bytes);
+    if serial.bytes.is_empty()
+        && let Some(message) = refusal(&exit, &message)
+    {
+        return Err(BootError::Refused { session: session(), program: program.into(), status: exit.status, message });
+    }
+    let stop = if flooded { Stop::Flooded } else { stop(&exit, &message, verdict) };
+    serial.bytes.truncate(usize::try_from(boot.output_limit).unwrap_or(usize::MAX));
+    Ok(Transcript { boot: boot.clone(), serial: serial.bytes, stop, wall: clock.wall, processor })
+}
+
+/// How a process that ended came to end, where `verdict` is what it was killed for.
+fn stop(exit: &Exit, message: &str, verdict: Option<Stop>) -> Stop {
+    const KILLED: i32 = rustix::process::Signal::KILL.as_raw();
+    match (exit.status.code(), exit.status.signal(), verdict) {
+        // It may have powered off just before it was to be killed.
+        (_, Some(KILLED), Some(verdict)) => verdict,
+        (Some(status), ..) => match refusal(exit, message) {
+            None => Stop::PoweredOff { status },
+            Some(message) => Stop::Broken { reason: format!("QEMU ended with status {status} and said: {message}") },
+        },
+        (None, signal, _) => Stop::Broken {
+            reason: format!(
+                "QEMU was killed by signal {}{}{}",
+                signal.unwrap_or_default(),
+                if signal == Some(KILLED) { ", perhaps because the machine ran out of memory" } else { "" },
+                if message.trim().is_empty() { String::new() } else { format!("; it had said: {}", message.trim()) },
+            ),
+        },
+    }
+}
+
+/// What QEMU said when it ended of itself, rather than for the guest.
+///
+/// Both can give status 1. QEMU's own comes with a message, and a message that is no mere warning with nothing else.
+/// Asked by a signal to end, it says so and ends with 0, as if the guest had powered off.
+fn refusal(exit: &Exit, message: &str) -> Option<String> {
+    let is_warning = |line: &&str| line.contains(": warning: ") || line.contains(": info: ");
+    let errors: Vec<&str> = message.lines().filter(|line| !line.trim().is_empty() && !is_warning(line)).collect();
+    let own = match exit.status.code() {
+        Some(1) => !errors.is_empty(),
+        Some(0) => errors.iter().any(|line| line.contains("terminating on signal")),
+        _ => false,
+    };
+    own.then(|| errors.join("; "))
+}
+
+/// A file in memory that QEMU writes, and what has been read of it so far.
+///
+/// Not a pipe: when a pipe is full, the serial port stays busy until the harness has read on, and a guest that polls
+/// it would execute a number of instructions that depends on how busy the host is.
+#[derive(Debug)]
+struct Tail {
+    file: File,
+    bytes: Vec<u8>,
+    limit: u64,
+}
+
+impl Tail {
+    fn new(name: &str, limit: u64) -> io::Result<Self> {
+        Ok(Self { file: rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into(), bytes: Vec::new(), limit })
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Reads what is new, up to the limit.
+    fn read(&mut self) -> io::Result<()> {
+        while self.len() < self.limit {
+            let end = self.bytes.len();
+            let room = usize::try_from(self.limit - self.len()).unwrap_or(usize::MAX).min(CHUNK);
+            self.bytes.resize(end + room, 0);
+            let read = self.file.read_at(&mut self.bytes[end..], end as u64);
+            self.bytes.truncate(end + read.as_ref().copied().unwrap_or(0));
+            match read {
+                Ok(0) => break,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Wall time, and the part of it in which the harness was given the processor.
+#[derive(Debug)]
+struct Awake {
+    started: Instant,
+    wall: Duration,
+    awake: Duration,
+}
+
+impl Awake {
+    fn new(started: Instant) -> Self {
+        Self { started, wall: Duration::ZERO, awake: Duration::ZERO }
+    }
+
+    fn tick(&mut self) {
+        let wall = self.started.elapsed();
+        self.awake += (wall - self.wall).min(POLL * 4);
+        self.wall = wall;
+    }
+}

@@ -1,0 +1,251 @@
+//! What is built: the course's own tree with a submission's files laid in, and nothing else of the student's.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::course::Course;
+use crate::kind::Kind;
+use crate::lab::Lab;
+use crate::lab::mutant::Mutant;
+use crate::owner::Owner;
+use crate::{digest, files};
+
+/// What is laid into the course's own tree.
+#[derive(Debug, Clone, Copy)]
+pub enum Overlay<'a> {
+    /// Nothing: the course's own solution.
+    Reference,
+    /// The files taken from a submission, relative to the kernel's root.
+    Submission(&'a BTreeMap<PathBuf, Vec<u8>>),
+    /// The files that students start from: `labs/<id>/handout/`.
+    Starter,
+    /// The edits of a known-wrong solution.
+    Mutant(&'a Mutant),
+}
+
+/// A tree of files in memory, as it will be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTree {
+    /// The files that the lab takes, with their contents in this tree.
+    pub taken: BTreeMap<PathBuf, Vec<u8>>,
+    /// Whether every file is the course's own, so that what goes wrong with it is ours.
+    pub own: bool,
+    /// SHA-256, in hex, over paths, permissions and contents.
+    pub digest: String,
+    files: BTreeMap<PathBuf, SourceFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SourceFile {
+    content: Vec<u8>,
+    executable: bool,
+}
+
+/// Why there is no tree. Submissions cannot cause it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceTreeError {
+    /// A file of the course cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// A submission lacks a file that the lab takes; whoever finds submissions reports that as the student's fault.
+    #[error("lay in the submission: {path} was not taken")]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The lab has no starter for a file that it takes.
+    #[error("lay in the starter files of lab {lab}: {path} is missing")]
+    NoStarter {
+        /// The lab.
+        lab: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text that a mutant edits is not there exactly once.
+    #[error("make mutant {mutant}: the text to find is not in {file} exactly once")]
+    Edit {
+        /// The mutant.
+        mutant: String,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl SourceTreeError {
+    /// Whose fault it is.
+    pub fn owner(&self) -> Owner {
+        match self {
+            Self::Read { .. } | Self::Incomplete { .. } => Owner::Harness,
+            Self::NoStarter { .. } | Self::Edit { .. } => Owner::Caller,
+        }
+    }
+}
+
+impl SourceTree {
+    /// The course's own tree of `kind`, with the overlay laid in where the lab takes files.
+    ///
+    /// # Errors
+    /// When the course's own files cannot be read, or do not fit together.
+    pub fn new(course: &Course, lab: &Lab, kind: &Kind, overlay: Overlay<'_>) -> Result<Self, SourceTreeError> {
+        let mut files = read_tree(&course.root.join(&kind.source), &kind.ignore)?;
+        let taken = lab.kernels.get(&kind.id).map_or(&[][..], |kernel| &kernel.files);
+        let mut lay = |path: &Path, content: Vec<u8>| {
+            let executable = files.get(path).is_some_and(|file| file.executable);
+            files.insert(path.to_owned(), SourceFile { content, executable });
+        };
+        match overlay {
+            Overlay::Reference => {}
+            Overlay::Submission(submitted) => {
+                for path in taken {
+                    // Where nothing is laid in, the solution would be graded in the submission's name.
+                    let content =
+                        submitted.get(path).ok_or_else(|| SourceTreeError::Incomplete { path: path.clone() })?;
+                    lay(path, content.clone());
+                }
+            }
+            Overlay::Starter => {
+                for path in taken {
+                    let starter = lab.folder.join("handout").join(path);
+                    let content = fs::read(&starter)
+                        .map_err(|_| SourceTreeError::NoStarter { lab: lab.id.0.clone(), path: starter })?;
+                    lay(path, content);
+                }
+            }
+            Overlay::Mutant(mutant) => {
+                for edit in &mutant.edits {
+                    let text = files.get(&edit.file).and_then(|file| std::str::from_utf8(&file.content).ok());
+                    let changed = text.and_then(|text| edit.apply(text)).ok_or_else(|| SourceTreeError::Edit {
+                        mutant: mutant.name.clone(),
+                        file: edit.file.clone(),
+                    })?;
+                    files.get_mut(&edit.file).expect("it was read above").content = changed.into_bytes();
+                }
+            }
+        }
+        let content = |path: &PathBuf| files.get(path).map(|file| (path.clone(), file.content.clone()));
+        let taken = taken.iter().filter_map(content).collect();
+        let names = files.iter().map(|(path, file)| {
+            let mark = if file.executable { "x " } else { "- " };
+            (format!("{mark}{}", path.display()), file.content.as_slice())
+        });
+        let names: Vec<_> = names.collect();
+        let digest = digest::of_parts(names.iter().map(|(name, content)| (name.as_bytes(), *content)));
+        Ok(Self { taken, own: matches!(overlay, Overlay::Reference), digest, files })
+    }
+
+    /// SHA-256, in hex, over the files that the lab takes: what the seed is drawn from.
+    pub fn taken_digest(&self) -> String {
+        let name = |path: &PathBuf| path.display().to_string();
+        let named: Vec<_> = self.taken.iter().map(|(path, content)| (name(path), content.as_slice())).collect();
+        digest::of_parts(named.iter().map(|(name, content)| (name.as_bytes(), *content)))
+    }
+
+    /// Whether the tree has a file at this path.
+    pub fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// Makes a folder hold exactly this tree, what builds leave there apart.
+    ///
+    /// Only files that differ are written, so that builders see by the times of files what changed. The caller holds
+    /// the folder's lock.
+    ///
+    /// # Errors
+    /// What the system says, with the path.
+    pub fn materialise(&self, folder: &Path, ignore: &[String]) -> Result<(), (PathBuf, io::Error)> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| (path, cause)
+        };
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        let mut newest = SystemTime::UNIX_EPOCH;
+        self.remove_others(folder, Path::new(""), ignore, &mut newest)?;
+        for (path, file) in &self.files {
+            let path = folder.join(path);
+            file.write(&path, newest).map_err(at(&path))?;
+        }
+        Ok(())
+    }
+}
+
+impl SourceTree {
+    /// Removes everything in a folder that is no file of the tree nor a folder on the way to one.
+    fn remove_others(
+        &self,
+        root: &Path,
+        folder: &Path,
+        ignore: &[String],
+        newest: &mut SystemTime,
+    ) -> Result<(), (PathBuf, io::Error)> {
+        let at = |cause| (root.join(folder), cause);
+        for entry in fs::read_dir(root.join(folder)).map_err(at)? {
+            let entry = entry.map_err(at)?;
+            let name = entry.file_name();
+            if files::NEVER.iter().any(|never| name == *never) || ignore.iter().any(|ignored| name == **ignored) {
+                continue;
+            }
+            let path = folder.join(&name);
+            let kind = entry.file_type().map_err(at)?;
+            let leads_to_file =
+                || self.files.range(path.clone()..).next().is_some_and(|(next, _)| next.starts_with(&path));
+            if kind.is_dir() && leads_to_file() {
+                self.remove_others(root, &path, ignore, newest)?;
+            } else if kind.is_dir() {
+                fs::remove_dir_all(entry.path()).map_err(at)?;
+            } else if kind.is_file() && self.has(&path) {
+                *newest = (*newest).max(modified(&entry.path()));
+            } else {
+                fs::remove_file(entry.path()).map_err(at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SourceFile {
+    fn write(&self, path: &Path, newest: SystemTime) -> io::Result<()> {
+        let mode = if self.executable { 0o755 } else { 0o644 };
+        if let Ok(data) = fs::symlink_metadata(path) {
+            let same_kind = data.is_file() && data.permissions().mode() & 0o777 == mode;
+            if same_kind && data.len() == self.content.len() as u64 && fs::read(path)? == self.content {
+                return Ok(());
+            }
+            if data.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        let mut file = File::create(path)?;
+        file.write_all(&self.content)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        // Cargo goes by times. Were the clock set back, a file would seem older than the build that it must end up in.
+        if file.metadata()?.modified()? <= newest {
+            file.set_modified(newest + Duration::from_secs(1))?;
+        }
+        Ok(())
+    }
+}
+
+fn modified(path: &Path) -> SystemTime {
+    fs::symlink_metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn read_tree(root: &Path, ignore: &[String]) -> Result<BTreeMap<PathBuf, SourceFile>, SourceTreeError> {
+    let error = |path: &Path, cause| SourceTreeError::Read { path: path.to_owned(), cause };
+    let mut tree = BTreeMap::new();
+    for path in files::list(root, ignore).map_err(|cause| error(root, cause))? {
+        let file = root.join(&path);
+        let content = fs::read(&file).map_err(|cause| error(&file, cause))?;
+        let mode = fs::metadata(&file).map_err(|cause| error(&file, cause))?.permissions().mode();
+        tree.insert(path, SourceFile { content, executable: mode & 0o100 != 0 });
+    }
+    Ok(tree)
+}

@@ -1,0 +1,140 @@
+//! Why there is no submission to grade, and who can do something about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::cache::CacheError;
+use crate::owner::Owner;
+
+/// Why there is no submission to grade.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmissionError {
+    /// Nothing here is under version control.
+    #[error(
+        "find a Git repository at {path} or in a folder above it; stand in your repository, or name it with `--repo PATH`"
+    )]
+    NotARepository {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Git does not trust a repository of somebody else's.
+    #[error(
+        "open repository {path}: it belongs to another user; if you trust it, type\n  git config --global --add safe.directory '{}'",
+        path.display()
+    )]
+    ForeignOwner {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// No branch has the name.
+    #[error("find branch `{name}` in {repository}: {}", missing_branch(.name, .similar, *.unborn))]
+    BranchMissing {
+        /// The branch.
+        name: String,
+        /// The repository.
+        repository: String,
+        /// Branches of similar names.
+        similar: Vec<String>,
+        /// Whether nothing was ever committed.
+        unborn: bool,
+    },
+    /// Several remotes have the branch, at different commits.
+    #[error(
+        "choose between branches {}: they differ, and there is no local branch `{name}`; say which with `--branch {}`",
+        .candidates.join(", "), .candidates.first().map_or("REMOTE/NAME", String::as_str)
+    )]
+    BranchAmbiguous {
+        /// The branch.
+        name: String,
+        /// The remote-tracking branches.
+        candidates: Vec<String>,
+    },
+    /// Nothing has the revision.
+    #[error("find commit `{revision}` in {repository}: {reason}; `git log --oneline --all` lists what there is")]
+    RevisionMissing {
+        /// The revision.
+        revision: String,
+        /// The repository.
+        repository: String,
+        /// What libgit2 says.
+        reason: String,
+    },
+    /// A bare repository, or one behind a URL, has no working tree.
+    #[error("grade the working tree of {repository}: it has none; name a branch with `--branch NAME`")]
+    NoWorkTree {
+        /// The repository.
+        repository: String,
+    },
+    /// A repository cannot be fetched.
+    #[error("fetch {url}: {reason}")]
+    Fetch {
+        /// Its URL, without a password.
+        url: String,
+        /// What the transport says.
+        reason: String,
+    },
+    /// `git` is needed to fetch and is not there.
+    #[error("start `git`, which fetches {url}; install it with `apt-get install git`")]
+    GitMissing {
+        /// The URL, without a password.
+        url: String,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// A repository cannot be read.
+    #[error("read repository {repository}")]
+    Git {
+        /// The repository.
+        repository: String,
+        /// What libgit2 says.
+        #[source]
+        cause: git2::Error,
+    },
+    /// A file cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+fn missing_branch(name: &str, similar: &[String], unborn: bool) -> String {
+    if unborn {
+        return format!(
+            "nothing is committed yet; commit your work on a branch of that name (`git switch -c {name}`), or grade the working tree with `--worktree`"
+        );
+    }
+    let similar = match similar {
+        [] => String::new(),
+        similar => format!("similar: {}; ", similar.join(", ")),
+    };
+    format!(
+        "there is none; {similar}work on a branch of that name (`git switch -c {name}`), name another with `--branch NAME`, or grade the working tree as it is with `--worktree`"
+    )
+}
+
+impl SubmissionError {
+    /// Whose fault it is. What is asked for and not there is the caller's: nothing was handed in that could be graded.
+    pub fn owner(&self) -> Owner {
+        match self {
+            Self::NotARepository { .. }
+            | Self::BranchMissing { .. }
+            | Self::BranchAmbiguous { .. }
+            | Self::RevisionMissing { .. }
+            | Self::NoWorkTree { .. } => Owner::Caller,
+            Self::ForeignOwner { .. }
+            | Self::Fetch { .. }
+            | Self::GitMissing { .. }
+            | Self::Git { .. }
+            | Self::Read { .. }
+            | Self::Cache(_) => Owner::Harness,
+        }
+    }
+}

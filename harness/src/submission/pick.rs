@@ -1,0 +1,169 @@
+//! Finds the repository, and the commit or working tree in it that is asked for.
+
+use std::path::Path;
+
+use git2::{BranchType, ErrorCode, Oid, Repository};
+
+use super::tree::{CommitTree, Tree, WorkTree};
+use super::{Origin, Pick, Request, Search, SubmissionError, mirror};
+use crate::similar;
+
+type Picked = (Origin, Box<dyn Tree>);
+
+/// What is asked for; `None` means the course's own solution.
+pub(super) fn pick(request: &Request, search: &Search<'_>) -> Result<Option<Picked>, SubmissionError> {
+    let (repository, name) = match &request.repository {
+        Some(url) if mirror::is_url(url) => (mirror::fetch(url, search.cache)?, mirror::without_password(url)),
+        path => {
+            let folder = path.as_deref().map_or_else(|| search.from.to_owned(), |path| search.from.join(path));
+            let repository = match open(&folder) {
+                // A course without version control, as from an archive, is still where its author stands.
+                Err(SubmissionError::NotARepository { .. })
+                    if request.pick == Pick::Usual && is_within(&folder, &search.course.root) =>
+                {
+                    return Ok(None);
+                }
+                repository => repository?,
+            };
+            let name = repository.workdir().unwrap_or(repository.path()).display().to_string();
+            (repository, name)
+        }
+    };
+    let found = Found { repository, name };
+    let lab = &search.lab.id.0;
+    match &request.pick {
+        Pick::WorkTree => found.work_tree().map(Some),
+        Pick::Branch(branch) => found.branch(branch).map(Some),
+        Pick::Revision(revision) => found.revision(revision).map(Some),
+        Pick::Usual if found.current_branch().as_ref() == Some(lab) && found.repository.workdir().is_some() => {
+            found.work_tree().map(Some)
+        }
+        Pick::Usual => {
+            let is_course = found.repository.workdir().is_some_and(|folder| is_within(&search.course.root, folder));
+            match found.branch(lab) {
+                Err(SubmissionError::BranchMissing { .. }) if is_course => Ok(None),
+                picked => picked.map(Some),
+            }
+        }
+    }
+}
+
+fn is_within(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
+    }
+}
+
+fn open(folder: &Path) -> Result<Repository, SubmissionError> {
+    Repository::discover(folder).map_err(|cause| match cause.code() {
+        ErrorCode::NotFound => SubmissionError::NotARepository { path: folder.to_owned() },
+        ErrorCode::Owner => {
+            // Git wants the very folder that holds the repository to be named.
+            let root = folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder);
+            SubmissionError::ForeignOwner { path: root.to_owned() }
+        }
+        _ => SubmissionError::Git { repository: folder.display().to_string(), cause },
+    })
+}
+
+/// A repository with the name that it goes by in messages.
+struct Found {
+    repository: Repository,
+    name: String,
+}
+
+impl Found {
+    fn error(&self, cause: git2::Error) -> SubmissionError {
+        SubmissionError::Git { repository: self.name.clone(), cause }
+    }
+
+    /// The branch that is checked out, which need not have a commit yet; none where a commit itself is.
+    fn current_branch(&self) -> Option<String> {
+        let head = self.repository.find_reference("HEAD").ok()?;
+        Some(head.symbolic_target().ok()??.strip_prefix("refs/heads/")?.to_owned())
+    }
+
+    fn work_tree(self) -> Result<Picked, SubmissionError> {
+        let Some(root) = self.repository.workdir().map(Path::to_owned) else {
+            return Err(SubmissionError::NoWorkTree { repository: self.name });
+        };
+        let head = match self.repository.head() {
+            Ok(head) => Some(head.peel_to_commit().map_err(|cause| self.error(cause))?.id()),
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => None,
+            Err(cause) => return Err(self.error(cause)),
+        };
+        let origin = Origin::WorkTree {
+            branch: self.current_branch(),
+            commit: head.map(|commit| commit.to_string()),
+            dirty: false,
+            repository: self.name,
+        };
+        Ok((origin, Box::new(WorkTree { repository: self.repository, root, head })))
+    }
+
+    /// The branch of that name: a local one, else the remote-tracking one of any remote.
+    fn branch(self, name: &str) -> Result<Picked, SubmissionError> {
+        let (full, commit) = self.find_branch(name)?;
+        self.commit(full, commit)
+    }
+
+    fn find_branch(&self, name: &str) -> Result<(String, Oid), SubmissionError> {
+        let mut tracking: Vec<(String, Oid)> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for branch in self.repository.branches(None).map_err(|cause| self.error(cause))? {
+            let (branch, of) = branch.map_err(|cause| self.error(cause))?;
+            // Branches whose names are no UTF-8, and those that lead nowhere, cannot be asked for.
+            let (Ok(full), Ok(commit)) = (branch.name(), branch.get().peel_to_commit()) else { continue };
+            let Some(full) = full.map(str::to_owned) else { continue };
+            if full == name && of == BranchType::Local {
+                return Ok((full, commit.id()));
+            }
+            if of == BranchType::Remote
+                && (full == name || full.split_once('/').is_some_and(|(_, short)| short == name))
+            {
+                tracking.push((full.clone(), commit.id()));
+            }
+            if !full.ends_with("/HEAD") {
+                names.push(full);
+            }
+        }
+        match &tracking[..] {
+            [] => {
+                let similar = similar::near(name, names.iter().map(String::as_str));
+                let similar = similar.into_iter().map(str::to_owned).collect();
+                let unborn = names.is_empty();
+                Err(SubmissionError::BranchMissing {
+                    name: name.to_owned(),
+                    repository: self.name.clone(),
+                    similar,
+                    unborn,
+                })
+            }
+            [(full, commit), others @ ..] if others.iter().all(|(_, other)| other == commit) => {
+                Ok((full.clone(), *commit))
+            }
+            several => {
+                let candidates = several.iter().map(|(full, _)| full.clone()).collect();
+                Err(SubmissionError::BranchAmbiguous { name: name.to_owned(), candidates })
+            }
+        }
+    }
+
+    fn revision(self, revision: &str) -> Result<Picked, SubmissionError> {
+        let commit = self.repository.revparse_single(revision).and_then(|object| object.peel_to_commit());
+        match commit.map(|commit| commit.id()) {
+            Ok(commit) => self.commit(revision.to_owned(), commit),
+            Err(cause) => Err(SubmissionError::RevisionMissing {
+                revision: revision.to_owned(),
+                repository: self.name,
+                reason: cause.message().to_owned(),
+            }),
+        }
+    }
+
+    fn commit(self, name: String, commit: Oid) -> Result<Picked, SubmissionError> {
+        let origin = Origin::Commit { repository: self.name.clone(), name, commit: commit.to_string() };
+        Ok((origin, Box::new(CommitTree { repository: self.repository, name: self.name, commit })))
+    }
+}

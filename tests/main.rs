@@ -1,0 +1,7 @@
+//! The `grader` command as students, CI and teaching assistants run it: real builds, real boots.
+
+mod command;
+mod endings;
+mod interruptions;
+mod reports;
+mod student;
