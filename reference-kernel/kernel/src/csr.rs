@@ -77,14 +77,12 @@ pub fn wait_for_interrupt() {
 
 /// Offers the other harts a chance to run, where QEMU's harts take turns (`-icount`). Interrupts must be off.
 ///
-/// A `wfi` ends the turn even if it does not sleep, as here, where an interrupt is pending. It is the one that says no
-/// more than "look again", so that a hart that is awake can take it back, whoever may have raised it, too.
+/// A `wfi` ends the turn even if it does not sleep, as here, where an interrupt is pending: the one that says no more
+/// than "look again". It stays pending, since another hart may have raised it, too, for a hart that is about to sleep.
 pub fn pass_turn() {
     // SAFETY: see above.
     unsafe { set!("sip", interrupt::SUPERVISOR_SOFTWARE) };
     wait_for_interrupt();
-    // SAFETY: likewise.
-    unsafe { clear!("sip", interrupt::SUPERVISOR_SOFTWARE) };
 }
 
 /// Makes what was written to page tables visible to this hart's translations.

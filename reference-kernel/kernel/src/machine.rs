@@ -1,6 +1,6 @@
 //! Machine mode after boot: what must work whatever supervisor mode does, even with its interrupts off.
 //!
-//! Two interrupts arrive here. Hart 0's timer is the [deadline](crate::deadline). A software interrupt comes from
+//! Two interrupts arrive here. Hart 0's timer is the [`deadline`]. A software interrupt comes from
 //! another hart, and either stops this one for good or is passed on to supervisor mode as a wake-up.
 
 use core::{arch::naked_asm, ptr};

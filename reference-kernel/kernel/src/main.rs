@@ -26,6 +26,7 @@ mod pages;
 mod panic;
 mod platform;
 mod pool;
+mod pools;
 mod power;
 mod process;
 mod scheduler;
@@ -78,8 +79,8 @@ extern "C" fn main(device_tree: usize) -> ! {
     for taken in [&kernel_space::image(), &machine.device_tree, &machine.initrd] {
         map.remove(taken);
     }
-    let arena = pool::set_up(&mut map, &options);
-    pool::print_record(&mut console::lock());
+    let arena = pools::set_up(&mut map, &options);
+    pools::print_record(&mut console::lock());
     // A wild write just outside of the arena must not go unnoticed.
     let guards = arena.flat_map(|region| [region.start - PAGE..region.start, region.end..region.end + PAGE]);
     kernel_space::build(&machine.memory, &[machine.initrd.clone(), machine.device_tree], guards);

@@ -7,7 +7,7 @@ use abi::{
     syscall::Error,
 };
 
-use crate::{console, pool, pool::PagePool, process::Process, spin::SpinGuard, trace};
+use crate::{console, pool::PagePool, pools, process::Process, spin::SpinGuard, trace};
 
 /// What a page call answers when it fails: the code of a [`PageError`], or of an [`Error`] where none fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl From<Error> for Code {
 }
 
 fn open(pool: usize) -> Result<SpinGuard<'static, PagePool>, Error> {
-    let pool = pool::named(Pool::from_number(pool).ok_or(Error::Invalid)?).lock();
+    let pool = pools::named(Pool::from_number(pool).ok_or(Error::Invalid)?).lock();
     if pool.exists() { Ok(pool) } else { Err(Error::NotFound) }
 }
 
@@ -62,13 +62,13 @@ pub fn statistics(pool: usize, by: usize) -> Result<usize, Code> {
 /// `damaged_pages`, over both pools
 pub fn damaged(by: usize) -> Result<usize, Error> {
     let by = client(by)?;
-    Ok([Pool::Kernel, Pool::Arena].into_iter().map(|pool| pool::named(pool).lock().damaged_pages(by)).sum::<u64>()
+    Ok([Pool::Kernel, Pool::Arena].into_iter().map(|pool| pools::named(pool).lock().damaged_pages(by)).sum::<u64>()
         as usize)
 }
 
 /// `free_pages`
 pub fn free_pages() -> usize {
-    pool::kernel().lock().statistics().free_pages
+    pools::kernel().lock().statistics().free_pages
 }
 
 /// `trace_read`
@@ -78,7 +78,7 @@ pub fn read_trace(process: &mut Process, buffer: usize, bytes: usize) -> Result<
     }
     // What leaves the trace must arrive.
     process.space.check_writable(buffer, bytes)?;
-    let Some(pool) = pool::traced() else { return Ok(0) };
+    let Some(pool) = pools::traced() else { return Ok(0) };
     let mut copied = 0;
     loop {
         let room = bytes / Operation::SIZE - copied;

@@ -5,7 +5,7 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use crate::{pool, sv39::PAGE};
+use crate::{pools, sv39::PAGE};
 
 /// The pool is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Page {
     /// # Errors
     /// When there is none.
     pub fn new() -> Result<Self, OutOfPages> {
-        let address = pool::kernel().lock().allocate_page().ok_or(OutOfPages)?;
+        let address = pools::kernel().lock().allocate_page().ok_or(OutOfPages)?;
         NonNull::new(ptr::with_exposed_provenance_mut(address)).map(Self).ok_or(OutOfPages)
     }
 
@@ -60,6 +60,6 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        pool::kernel().lock().free_page(self.0);
+        pools::kernel().lock().free_page(self.0);
     }
 }

@@ -1,6 +1,7 @@
 //! Where QEMU's `virt` machine has its devices (hw/riscv/virt.c, QEMU 7.2).
 
 use core::{
+    arch::asm,
     ptr,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -23,6 +24,9 @@ pub const CLINT_MTIMECMP: usize = 0x200_4000;
 /// Raises a hart's machine-mode software interrupt, or takes it back.
 pub fn set_software_interrupt(hart: usize, pending: bool) {
     let register = ptr::with_exposed_provenance_mut::<u32>(CLINT_MSIP + 4 * hart);
+    // What was written before must be seen by the hart that is interrupted; no fence of Rust's covers devices.
+    // SAFETY: a fence changes nothing.
+    unsafe { asm!("fence w, o", options(nostack)) };
     // SAFETY: this is the CLINT's register of that hart, mapped in every address space of the kernel.
     unsafe { register.write_volatile(u32::from(pending)) };
 }

@@ -1,28 +1,24 @@
-//! The pools: an allocator each, with a lock around it, books beside it, and a trace of what it did.
+//! A pool: an allocator with books beside it and a trace of what it did.
 
 use core::{
     fmt::{self, Write},
     ops::Range,
     ptr::{self, NonNull},
-    slice,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use abi::{
-    boot::{Options, PageSource},
+    boot::PageSource,
     page::{KERNEL_CLIENT, Kind, MAX_ORDER, ORDERS, Operation, PageError, Pool},
 };
 use mm::page::{Extent, Lab, MAX_REGIONS, PageAllocator, Region, Statistics, trusted::TrustedList};
 
 use crate::{
-    console::Console,
     csr, hart,
-    memory_map::MemoryMap,
-    notes::{Block, Note, Notes},
-    spin::SpinLock,
+    notes::{Block, Notes},
     stamp,
     sv39::PAGE,
-    trace::{self, Batch, Trace},
+    trace::{Batch, Trace},
 };
 
 /// An allocator and what belongs to it.
@@ -41,35 +37,12 @@ pub struct PagePool {
     trace: Option<Trace>,
 }
 
-static KERNEL: SpinLock<PagePool> = SpinLock::new("the kernel's pages", PagePool::new(PageSource::Trusted));
-static ARENA: SpinLock<PagePool> = SpinLock::new("the arena", PagePool::new(PageSource::Lab));
-
-/// The pool that is traced: its number plus one, or zero for none.
-static TRACED: AtomicUsize = AtomicUsize::new(0);
-
 /// Instructions that reading the counter before and after a call of an empty function takes.
 static OVERHEAD: AtomicU64 = AtomicU64::new(0);
 
-/// The kernel's own pool.
-pub fn kernel() -> &'static SpinLock<PagePool> {
-    &KERNEL
-}
-
-/// A pool by its name.
-pub fn named(pool: Pool) -> &'static SpinLock<PagePool> {
-    match pool {
-        Pool::Kernel => &KERNEL,
-        Pool::Arena => &ARENA,
-    }
-}
-
-/// The pool that is traced, if one is.
-pub fn traced() -> Option<&'static SpinLock<PagePool>> {
-    Some(named(Pool::from_number(TRACED.load(Relaxed).checked_sub(1)?)?))
-}
-
 impl PagePool {
-    const fn new(source: PageSource) -> Self {
+    /// A pool without a page.
+    pub const fn new(source: PageSource) -> Self {
         Self {
             trusted: TrustedList::new(),
             lab: Lab::new(),
@@ -83,8 +56,18 @@ impl PagePool {
         }
     }
 
+    /// Chooses the allocator, gives the pool its books, and a trace if it is to have one; before its first region.
+    pub fn prepare(&mut self, source: PageSource, notes: Notes, trace: Option<Trace>) {
+        self.source = source;
+        self.notes = notes;
+        self.trace = trace;
+    }
+
     /// Gives the pool a region of RAM for good.
-    fn add_region(&mut self, range: &Range<usize>) {
+    ///
+    /// # Panics
+    /// When the allocator refuses it, or says that it manages anything else.
+    pub fn add_region(&mut self, range: &Range<usize>) {
         let start = NonNull::new(ptr::with_exposed_provenance_mut(range.start)).expect("RAM does not begin at zero");
         let region = Region { start, pages: range.len() / PAGE };
         let allocator: &mut dyn PageAllocator = match self.source {
@@ -271,7 +254,11 @@ impl PagePool {
         self.trace.as_mut().expect("only the pool with a trace is read").take(most)
     }
 
-    fn write_record(&self, pool: Pool, out: &mut impl Write) -> fmt::Result {
+    /// Writes the fields of the record that describes the pool.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_record(&self, pool: Pool, out: &mut impl Write) -> fmt::Result {
         // The module that holds the allocator has the name of the algorithm.
         let allocator = core::any::type_name::<Lab>().rsplit("::").nth(1).unwrap_or("lab");
         write!(out, "\"r\":\"pool\",\"pool\":\"{}\",\"allocator\":\"{allocator}\"", pool.word())?;
@@ -325,85 +312,7 @@ fn measured<R>(call: impl FnOnce() -> R) -> (R, u64) {
     (result, ((after - before) as u64).saturating_sub(OVERHEAD.load(Relaxed)))
 }
 
-/// How an arena region lies in memory: on a boundary of the largest block, less its skew.
-const LARGEST_BLOCK: usize = PAGE << MAX_ORDER;
-
-/// Ranges of less are not worth an allocator's state.
-const FEWEST_PAGES: usize = 16;
-
-/// Sets the pools up in the memory that is left in `map`: first the arena, then the books, then all else for the
-/// kernel. Answers the arena's regions, which have a page to either side that is nobody's.
-///
-/// # Panics
-/// When there is no room for what the options ask for.
-pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Range<usize>> + use<> {
+/// Finds out what measuring itself takes.
+pub fn calibrate() {
     OVERHEAD.store((0..8).map(|_| measured(empty).1).min().unwrap_or(0), Relaxed);
-    let ram = map.ranges().first().map_or(0, |range| range.start)..map.ranges().last().map_or(0, |range| range.end);
-    let mut arena = ARENA.lock();
-    let mut kernel = KERNEL.lock();
-    kernel.source = options.pages;
-
-    let mut regions = [const { 0..0 }; MAX_REGIONS];
-    for (asked, region) in options.arena().zip(&mut regions) {
-        let (bytes, skew) = ((asked.pages as usize).saturating_mul(PAGE), (asked.skew as usize).saturating_mul(PAGE));
-        let taken = (bytes < ram.len() && bytes > 0 && skew < LARGEST_BLOCK)
-            .then(|| map.take(bytes, LARGEST_BLOCK, skew, true))
-            .flatten();
-        let Some(taken) = taken else {
-            panic!("there is no room for the arena's region of {}+{} pages", asked.pages, asked.skew);
-        };
-        *region = taken;
-    }
-    let arena_count = options.arena().count();
-    let traced = match (arena_count, options.pages) {
-        _ if options.untraced => None,
-        (1.., _) => Some(Pool::Arena),
-        (0, PageSource::Lab) => Some(Pool::Kernel),
-        (0, PageSource::Trusted) => None,
-    };
-    let trace = traced.map(|_| Trace::new(carve(map, trace::CAPACITY)));
-    kernel.notes = Notes::new(ram.start, carve(map, ram.len() / PAGE));
-    if arena_count > 0 {
-        let start = regions[..arena_count].iter().map(|region| region.start).min().unwrap_or(0);
-        let end = regions.iter().map(|region| region.end).max().unwrap_or(0);
-        arena.notes = Notes::new(start, carve(map, (end - start) / PAGE));
-    }
-    match traced {
-        Some(Pool::Arena) => arena.trace = trace,
-        Some(Pool::Kernel) => kernel.trace = trace,
-        None => {}
-    }
-    TRACED.store(traced.map_or(0, |pool| pool as usize + 1), Relaxed);
-
-    for region in &regions[..arena_count] {
-        arena.add_region(region);
-    }
-    for range in map.ranges().iter().filter(|range| range.len() / PAGE >= FEWEST_PAGES).take(MAX_REGIONS) {
-        kernel.add_region(range);
-    }
-    regions.into_iter().take(arena_count)
 }
-
-/// Takes memory for good; its content is whatever it is.
-fn carve<T: Copy>(map: &mut MemoryMap, count: usize) -> &'static mut [T] {
-    let bytes = count * size_of::<T>();
-    let Some(range) = map.take(bytes, PAGE, 0, false) else { panic!("no memory is left for {bytes} bytes of books") };
-    let start: *mut T = ptr::with_exposed_provenance_mut(range.start);
-    // SAFETY: the range is RAM, nobody else's, and aligned to a page. It is cleared, which is a valid `Note` and a
-    // valid `Operation`, the only types that are kept there.
-    unsafe {
-        start.write_bytes(0, count);
-        slice::from_raw_parts_mut(start, count)
-    }
-}
-
-/// Prints the record of the pool that is traced.
-pub fn print_record(console: &mut Console) {
-    let pool = TRACED.load(Relaxed).checked_sub(1).and_then(Pool::from_number);
-    if let Some(pool) = pool {
-        let locked = named(pool).lock();
-        console.record(|out| locked.write_record(pool, out));
-    }
-}
-
-const _: () = assert!(size_of::<Note>() <= 12);

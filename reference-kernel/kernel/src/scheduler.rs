@@ -257,6 +257,8 @@ pub fn end_turn() {
 /// from running what it waits for.
 pub fn give_way() {
     csr::pass_turn();
+    // Only a hart that is idle must not miss a wake-up.
+    forget_wake_up();
     let_others_run();
 }
 

@@ -7,7 +7,7 @@ use abi::{
     record::{self, OPERATIONS_PER_RECORD},
 };
 
-use crate::{console::Console, pool};
+use crate::{console::Console, pools};
 
 /// Entries that a trace holds; what comes while it is full is lost, and counted.
 pub const CAPACITY: usize = 65536;
@@ -109,7 +109,7 @@ impl Trace {
 /// The console is locked before they leave the trace, so records stand in the order of their operations, and the
 /// last words of another hart wait until these are out.
 pub fn print_next(console: &mut Console) -> u64 {
-    let batch = pool::traced().map(|pool| pool.lock().read_trace(OPERATIONS_PER_RECORD));
+    let batch = pools::traced().map(|pool| pool.lock().read_trace(OPERATIONS_PER_RECORD));
     batch.map_or(0, |batch| print(console, &batch))
 }
 
@@ -118,7 +118,7 @@ pub fn print_next(console: &mut Console) -> u64 {
 /// # Safety
 /// The machine is about to stop, and no other hart runs any more.
 pub unsafe fn print_rest(console: &mut Console) {
-    let Some(pool) = pool::traced() else { return };
+    let Some(pool) = pools::traced() else { return };
     // SAFETY: a trace is consistent but for its last entry at every moment, whatever the allocator was doing.
     let pool = unsafe { pool.seize() };
     while print(console, &pool.read_trace(OPERATIONS_PER_RECORD)) > 0 {}
