@@ -37,8 +37,9 @@ pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
     for document in &reading.ktap {
         for (path, test) in document.what.leaves() {
             if test.status.is_bad() {
-                let notes = [std::slice::from_ref(&test.note), &test.diagnostics].concat().join("; ");
-                lines.push(format!("check \"{}\": {}", path.join(" / "), notes.trim_start_matches("; ")));
+                let notes = std::iter::once(&test.note).chain(&test.diagnostics).filter(|note| !note.is_empty());
+                let said: String = notes.map(|note| format!("; {note}")).collect();
+                lines.push(format!("not ok: {}{said}", path.join(" / ")));
             }
         }
     }
