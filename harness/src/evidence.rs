@@ -8,7 +8,7 @@ use abi::page::KERNEL_CLIENT;
 use crate::lab::{Rule, SessionId};
 use crate::oracle::metrics::{self, Instructions};
 use crate::oracle::requests::{self, Departure, Request};
-use crate::oracle::{self, Case, Findings};
+use crate::oracle::{self, Case, Findings, Judgement};
 use crate::owner::Owner;
 use crate::serial::reading::Reading;
 
@@ -24,7 +24,7 @@ pub struct Evidence {
     /// Instructions by phase of the workloads.
     pub phases: BTreeMap<&'static str, Instructions>,
     departures: Vec<Departure>,
-    findings: BTreeMap<&'static str, BTreeMap<&'static str, Findings>>,
+    judgements: BTreeMap<&'static str, Judgement>,
 }
 
 /// Why a boot proves nothing in the submission's favour.
@@ -42,19 +42,33 @@ impl Evidence {
         let workloads: Vec<_> = script.iter().filter_map(|line| oracle::workload_of(line)).collect();
         let comparison = requests::compare(&workloads, &reading.trace);
         let phases = metrics::by_phase(&reading.trace, &comparison.phases);
-        let mut findings = BTreeMap::new();
+        let mut judgements = BTreeMap::new();
         if let Some(traced) = &reading.traced {
             let case = Case { pool: &traced.pool, operations: &reading.trace, phases: &comparison.phases };
             for oracle in oracles.iter().filter_map(|name| oracle::find(name)) {
-                findings.insert(oracle.name, (oracle.judge)(&case));
+                judgements.insert(oracle.name, (oracle.judge)(&case));
             }
         }
-        Self { boot, script, phases, departures: comparison.departures, findings, reading }
+        Self { boot, script, phases, departures: comparison.departures, judgements, reading }
     }
 
     /// What an oracle's rules find in the trace.
     pub fn findings(&self, rule: &Rule) -> Option<&Findings> {
-        self.findings.get(rule.oracle.as_str())?.get(rule.group.as_str())
+        self.judgements.get(rule.oracle.as_str())?.groups.get(rule.group.as_str())
+    }
+
+    /// Why the trace is too thin for a rule to be proven by it.
+    pub fn doubt_of_substance(&self, rule: &Rule) -> Option<Doubt> {
+        let judgement = self.judgements.get(rule.oracle.as_str())?;
+        if judgement.is_telling() {
+            return None;
+        }
+        let Judgement { due, met, .. } = judgement;
+        let reason = format!(
+            "session {}: of {due} requests that could be met, {met} were; that is too little to show that the rule holds",
+            self.boot
+        );
+        Some(Doubt { owner: Owner::Submission, reason })
     }
 
     /// Why the trace proves nothing: it is missing, damaged, cut off, or not the workload's.

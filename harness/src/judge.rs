@@ -99,6 +99,7 @@ fn by_oracle(rule: &Rule, boots: &[&Evidence]) -> Result<(), Verdict> {
         return doubt.map_or(Ok(()), |doubt| Err(doubt.into()));
     }
     if violations == 0 {
+        let doubt = doubt.or_else(|| boots.iter().find_map(|boot| boot.doubt_of_substance(rule)));
         return doubt.map_or(Ok(()), |doubt| Err(doubt.into()));
     }
     findings.truncate(EXPLAINED);

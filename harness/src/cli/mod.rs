@@ -110,6 +110,9 @@ struct Selftest {
     /// Only the solutions whose names match: reference, starter, or a mutant's (repeatable)
     #[arg(long, value_name = "PATTERN")]
     solution: Vec<regex::Regex>,
+    /// Run of each mutant only the checks that it must fail
+    #[arg(long)]
+    quick: bool,
 }
 
 /// Where reports go, besides the terminal.

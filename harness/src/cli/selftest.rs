@@ -113,18 +113,23 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
         options.solution.is_empty() || options.solution.iter().any(|pattern| pattern.is_match(solution.name()))
     });
     let widest = solutions.iter().map(|solution| solution.name().len()).max().unwrap_or(0);
-    terminal::print(&format!("{} in {id}: P passed, F failed, f failed and must, E could not be judged\n", lab.id))?;
+    terminal::print(&format!(
+        "{} in {id}: P passed, F failed, f failed and must, E could not be judged, - not run\n",
+        lab.id
+    ))?;
     for (column, check) in lab.checks.iter().enumerate() {
         terminal::print(&format!("{:widest$} {}{}\n", "", "| ".repeat(column), check.id))?;
     }
     let mut wrong = 0;
     for solution in &solutions {
-        let grade = grade(context, lab, kind, solution)?;
+        let grade = grade(context, options, lab, kind, solution)?;
         let complaint = solution.complaint(&grade);
         let points: Points = grade.points.earned;
-        let row: Vec<String> = grade.checks.iter().map(|check| letter(solution, &check.id, &check.verdict)).collect();
-        let verdict = if complaint.is_some() { "WRONG" } else { "ok" };
-        terminal::print(&format!("{:widest$} {}  {points:>5} {verdict}\n", solution.name(), row.join(" ")))?;
+        let verdict = |id: &str| grade.checks.iter().find(|check| check.id == id).map(|check| &check.verdict);
+        let row: Vec<&str> =
+            lab.checks.iter().map(|check| letter(solution, &check.id.0, verdict(&check.id.0))).collect();
+        let judged = if complaint.is_some() { "WRONG" } else { "ok" };
+        terminal::print(&format!("{:widest$} {}  {points:>5} {judged}\n", solution.name(), row.join(" ")))?;
         if let Some(complaint) = complaint {
             terminal::print(&format!("{:widest$} {complaint}\n", ""))?;
             wrong += 1;
@@ -133,20 +138,22 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
     Ok(wrong)
 }
 
-fn letter(solution: &Solution, id: &str, verdict: &Verdict) -> String {
+fn letter(solution: &Solution, id: &str, verdict: Option<&Verdict>) -> &'static str {
     let must = matches!(solution, Solution::Mutant(mutant) if mutant.fails.iter().any(|check| check.0 == id));
     match verdict {
-        Verdict::Pass => "P",
-        Verdict::Fail { .. } if must => "f",
-        Verdict::Fail { .. } => "F",
-        Verdict::Error { .. } => "E",
-        Verdict::Skipped { .. } => "-",
+        Some(Verdict::Pass) => "P",
+        Some(Verdict::Fail { .. }) if must => "f",
+        Some(Verdict::Fail { .. }) => "F",
+        Some(Verdict::Error { .. }) => "E",
+        Some(Verdict::Skipped { .. }) | None => "-",
     }
-    .to_owned()
 }
 
-fn grade(context: &Context, lab: &Lab, kind: &Kind, solution: &Solution) -> Result<Grade, Failure> {
-    let wanted: BTreeSet<&str> = lab.checks.iter().map(|check| check.id.0.as_str()).collect();
+fn grade(context: &Context, options: &Selftest, lab: &Lab, kind: &Kind, solution: &Solution) -> Result<Grade, Failure> {
+    let wanted: BTreeSet<&str> = match solution {
+        Solution::Mutant(mutant) if options.quick => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
+        _ => lab.checks.iter().map(|check| check.id.0.as_str()).collect(),
+    };
     let submission = Submission::reference(lab);
     let command = format!("grader selftest --lab {} --solution {}", lab.id, solution.name());
     let job = Job {

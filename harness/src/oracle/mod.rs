@@ -32,8 +32,27 @@ pub struct Oracle {
     pub name: &'static str,
     /// The groups of rules that a check can ask for, with what each means for a student.
     pub rules: &'static [(&'static str, &'static str)],
-    /// Judges a trace by all of them; a group without findings may be absent.
-    pub judge: fn(&Case<'_>) -> BTreeMap<&'static str, Findings>,
+    /// Judges a trace by all of them.
+    pub judge: fn(&Case<'_>) -> Judgement,
+}
+
+/// What an oracle says of a trace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is wrong, by group of rules; a group without findings may be absent.
+    pub groups: BTreeMap<&'static str, Findings>,
+    /// Requests that could be met.
+    pub due: u64,
+    /// Those of them that were.
+    pub met: u64,
+}
+
+impl Judgement {
+    /// Whether enough was handed out to show how the allocator goes about it: an allocator that refuses everything
+    /// breaks few rules.
+    pub fn is_telling(&self) -> bool {
+        self.met > 0 && self.met * 2 >= self.due
+    }
 }
 
 /// What an oracle found wrong.

@@ -23,12 +23,16 @@ const BETWEEN_PRINTS: u64 = 1024;
 /// The most records that a client prints at a time, so that none is kept busy with what the others do.
 const PRINTS: usize = 64;
 
+/// The status of a client that could not write to memory, since it got none.
+const HANDED_NOTHING: i64 = 2;
+
 /// A pool of the kernel's as a workload sees it.
 #[derive(Debug)]
 struct PoolOverCalls {
     pool: Pool,
     client: u8,
     operations: u64,
+    handed_out: u64,
 }
 
 impl PoolOverCalls {
@@ -49,6 +53,7 @@ impl Pages for PoolOverCalls {
 
     fn allocate(&mut self, pages: u64) -> Result<Result<u64, PageError>, Infallible> {
         let answer = call::page_allocate(self.pool, pages as usize, self.client).map(|address| address as u64);
+        self.handed_out += u64::from(answer.is_ok());
         self.count();
         Ok(answer)
     }
@@ -80,21 +85,24 @@ pub fn run(workload: &Workload) -> i64 {
             Err(error) => println!("client {client} cannot be started: {error:?}"),
         }
     }
-    let mut completed = [false; MOST_CLIENTS as usize];
+    let mut statuses = [None; MOST_CLIENTS as usize];
     while let Ok(ended) = call::wait() {
-        for (id, completed) in ids.iter().zip(&mut completed) {
-            *completed |= *id == ended.id && ended.killed().is_none() && ended.status == 0;
+        for (id, status) in ids.iter().zip(&mut statuses) {
+            if *id == ended.id && ended.killed().is_none() {
+                *status = Some(ended.status);
+            }
         }
     }
     print_trace(usize::MAX);
-    for (client, &completed) in (0u8..).zip(&completed[..clients]) {
-        let result = match call::damaged_pages(client) {
-            _ if !completed => Err("it did not complete its workload"),
-            0 => Ok(()),
-            damaged => {
+    for (client, &status) in (0u8..).zip(&statuses[..clients]) {
+        let result = match (status, call::damaged_pages(client)) {
+            (Some(0), 0) => Ok(()),
+            (Some(HANDED_NOTHING), _) => Err("it was never handed a page to write to"),
+            (Some(0), damaged) => {
                 println!("client {client}: {damaged} pages did not hold what had been written to them");
                 Err("somebody else wrote to its pages")
             }
+            _ => Err("it did not complete its workload"),
         };
         report.result(format_args!("client {client} reads what it has written"), result);
     }
@@ -109,10 +117,10 @@ fn be_client(workload: &Workload, pool: Pool, client: u8) -> ! {
     };
     // SAFETY: the heap has just grown by so much. It starts at a page and is all zeros, and so are blocks of no pages.
     let room = unsafe { core::slice::from_raw_parts_mut(memory.cast::<Held>(), MOST_HELD) };
-    let mut pages = PoolOverCalls { pool, client, operations: 0 };
+    let mut pages = PoolOverCalls { pool, client, operations: 0, handed_out: 0 };
     let Ok(()) = workload.run(client, &mut pages, room);
     record!("\"r\":\"done\",\"client\":{client},\"operations\":{}", pages.operations);
-    call::exit(0)
+    call::exit(if pages.handed_out == 0 { HANDED_NOTHING } else { 0 })
 }
 
 /// Prints up to `most` records of operations.

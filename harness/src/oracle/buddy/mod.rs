@@ -6,9 +6,9 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use super::{Case, Findings, Oracle};
+use super::{Case, Findings, Judgement, Oracle};
 pub use free_set::Block;
-pub use rules::{Rule, Violation, judge};
+pub use rules::{Judged, Rule, Violation, judge};
 
 /// Listed in [`super::ORACLES`].
 pub const ORACLE: Oracle = Oracle {
@@ -23,15 +23,16 @@ pub const ORACLE: Oracle = Oracle {
         ("statistics", "the statistics count what is free"),
         ("all", "all of these"),
     ],
-    judge: findings,
+    judge: judgement,
 };
 
 /// The most violations of a group that are explained; the others are counted.
 const EXPLAINED: usize = 3;
 
-fn findings(case: &Case<'_>) -> BTreeMap<&'static str, Findings> {
+fn judgement(case: &Case<'_>) -> Judgement {
+    let judged = judge(case.pool, case.operations);
     let mut groups: BTreeMap<&'static str, Findings> = BTreeMap::new();
-    for violation in judge(case.pool, case.operations) {
+    for violation in judged.violations {
         for group in [violation.rule.group(), "all"] {
             let findings = groups.entry(group).or_default();
             findings.count += 1;
@@ -40,5 +41,5 @@ fn findings(case: &Case<'_>) -> BTreeMap<&'static str, Findings> {
             }
         }
     }
-    groups
+    Judgement { groups, due: judged.due, met: judged.met }
 }

@@ -165,15 +165,26 @@ impl Rule {
     }
 }
 
+/// A trace, replayed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Every violation, in order of operations.
+    pub violations: Vec<Violation>,
+    /// Requests that could be met.
+    pub due: u64,
+    /// Those of them that were.
+    pub met: u64,
+}
+
 /// Replays a trace from its first operation and returns every violation, in order of operations.
 ///
 /// The free memory is kept twice: merged eagerly, which is what the rules demand, and in the pieces that were
 /// freed and split, which is what an allocator has that never merges. So a request that only merging could have
 /// met is told from one that was refused for no reason.
-pub fn judge(pool: &Pool, operations: &[Operation]) -> Vec<Violation> {
-    let violations = Replay::new(pool, false).run(operations);
-    if !violations.iter().any(|violation| matches!(violation.rule, Rule::CountedUnmerged { .. })) {
-        return violations;
+pub fn judge(pool: &Pool, operations: &[Operation]) -> Judged {
+    let judged = Replay::new(pool, false).run(operations);
+    if !judged.violations.iter().any(|violation| matches!(violation.rule, Rule::CountedUnmerged { .. })) {
+        return judged;
     }
     Replay::new(pool, true).run(operations)
 }
@@ -197,7 +208,7 @@ struct Replay {
     unjudged: HashMap<u64, usize>,
     /// Whether the allocator's own statistics admit, anywhere, that buddies stay apart.
     admits_unmerged: bool,
-    violations: Vec<Violation>,
+    judged: Judged,
 }
 
 impl Replay {
@@ -212,7 +223,7 @@ impl Replay {
             live: BTreeMap::new(),
             unjudged: HashMap::new(),
             admits_unmerged,
-            violations: Vec::new(),
+            judged: Judged::default(),
         };
         for region in &pool.regions {
             let least = region.pages - (region.pages / KEPT_SHARE + SPARE_PAGES).min(region.pages);
@@ -224,7 +235,7 @@ impl Replay {
         replay
     }
 
-    fn run(mut self, operations: &[Operation]) -> Vec<Violation> {
+    fn run(mut self, operations: &[Operation]) -> Judged {
         for (at, operation) in operations.iter().enumerate() {
             match operation.what {
                 What::Allocate { pages, answer } => self.allocate(at, pages, answer),
@@ -232,7 +243,7 @@ impl Replay {
                 What::Statistics(statistics) => self.statistics(at, &statistics),
             }
         }
-        self.violations
+        self.judged
     }
 
     fn allocate(&mut self, at: OpIndex, pages: u64, answer: Result<u64, PageError>) {
@@ -251,8 +262,15 @@ impl Replay {
                     self.report(at, Rule::RefusedWrongly { pages, error, due }, None);
                 }
             }
-            (None, Ok(address)) => self.granted(at, pages, address),
-            (None, Err(error)) => self.refused(at, pages, error),
+            (None, answer) => {
+                let could_be_met = self.merged.smallest(order_for(pages)).is_some();
+                self.judged.due += u64::from(could_be_met);
+                self.judged.met += u64::from(could_be_met && answer.is_ok());
+                match answer {
+                    Ok(address) => self.granted(at, pages, address),
+                    Err(error) => self.refused(at, pages, error),
+                }
+            }
         }
     }
 
@@ -432,8 +450,8 @@ impl Replay {
     }
 
     fn report(&mut self, at: OpIndex, rule: Rule, about: Option<(u64, u64)>) {
-        let map = about.filter(|_| self.violations.len() < MOST_MAPS).map(|about| self.map(about));
-        self.violations.push(Violation { at, rule, map });
+        let map = about.filter(|_| self.judged.violations.len() < MOST_MAPS).map(|about| self.map(about));
+        self.judged.violations.push(Violation { at, rule, map });
     }
 
     /// The memory around a run of pages: at least [`LEAST_WINDOW`] pages, aligned so that buddies are seen.
