@@ -14,13 +14,13 @@ use crate::serial::reading::Reading;
 
 /// One boot, weighed.
 #[derive(Debug)]
-pub struct Evidence {
+pub struct Evidence<'a> {
     /// The boot.
     pub boot: SessionId,
     /// The script that it ran.
     pub script: Vec<String>,
     /// What its transcript says.
-    pub reading: Reading,
+    pub reading: &'a Reading,
     /// Instructions by phase of the workloads.
     pub phases: BTreeMap<&'static str, Instructions>,
     departures: Vec<Departure>,
@@ -36,9 +36,9 @@ pub struct Doubt {
     pub reason: String,
 }
 
-impl Evidence {
+impl<'a> Evidence<'a> {
     /// Weighs a transcript against the script that was to be run, for the oracles named.
-    pub fn weigh(boot: SessionId, script: Vec<String>, reading: Reading, oracles: &[&str]) -> Self {
+    pub fn weigh(boot: SessionId, script: Vec<String>, reading: &'a Reading, oracles: &[&str]) -> Self {
         let workloads: Vec<_> = script.iter().filter_map(|line| oracle::workload_of(line)).collect();
         let comparison = requests::compare(&workloads, &reading.trace);
         let phases = metrics::by_phase(&reading.trace, &comparison.phases);
@@ -73,7 +73,7 @@ impl Evidence {
 
     /// Why the trace proves nothing: it is missing, damaged, cut off, or not the workload's.
     pub fn doubt_of_trace(&self) -> Option<Doubt> {
-        let reading = &self.reading;
+        let reading = self.reading;
         let ending = &reading.ending;
         if ending.owner() == Some(Owner::Harness) {
             return Some(Doubt { owner: Owner::Harness, reason: format!("session {}: {ending}", self.boot) });

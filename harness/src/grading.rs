@@ -18,6 +18,8 @@ pub enum Booted {
     Ran {
         /// What it said.
         transcript: Box<Transcript>,
+        /// That, read.
+        reading: Box<Reading>,
         /// What is at the addresses that it named.
         places: Places,
     },
@@ -51,19 +53,18 @@ pub fn grade(
     grade
 }
 
-type Weighed = BTreeMap<SessionId, Result<Evidence, String>>;
+type Weighed<'a> = BTreeMap<SessionId, Result<Evidence<'a>, String>>;
 
-fn weigh(plan: &[Planned], boots: &Boots, checks: &[&Check]) -> Weighed {
+fn weigh<'a>(plan: &[Planned], boots: &'a Boots, checks: &[&Check]) -> Weighed<'a> {
     plan.iter()
         .filter_map(|planned| {
             let booted = boots.get(&planned.id)?;
             let evidence = match booted {
                 Booted::Failed(reason) => Err(reason.clone()),
-                Booted::Ran { transcript, .. } => {
+                Booted::Ran { reading, .. } => {
                     let asked = checks.iter().filter(|check| check.sessions.contains(&planned.session));
                     let oracles: BTreeSet<&str> = asked.filter_map(|check| oracle_of(&check.judge)).collect();
                     let oracles: Vec<&str> = oracles.into_iter().collect();
-                    let reading = Reading::of(transcript);
                     Ok(Evidence::weigh(planned.id.clone(), planned.script.clone(), reading, &oracles))
                 }
             };
@@ -79,7 +80,7 @@ fn oracle_of(judge: &Judge) -> Option<&str> {
     }
 }
 
-fn one(check: &Check, build: &Build, plan: &[Planned], own: &Weighed, others: &Weighed) -> GradedCheck {
+fn one(check: &Check, build: &Build, plan: &[Planned], own: &Weighed<'_>, others: &Weighed<'_>) -> GradedCheck {
     let verdict = match build {
         Build::Built { .. } => None,
         Build::Refused { reason, .. } => {
@@ -100,7 +101,7 @@ fn one(check: &Check, build: &Build, plan: &[Planned], own: &Weighed, others: &W
     }
 }
 
-fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed) -> Vec<Result<&'a Evidence, &'a str>> {
+fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed<'a>) -> Vec<Result<&'a Evidence<'a>, &'a str>> {
     let planned = plan.iter().filter(|planned| check.sessions.contains(&planned.session));
     planned
         .map(|planned| match weighed.get(&planned.id) {
@@ -111,8 +112,8 @@ fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed) -> Vec<Re
         .collect()
 }
 
-fn session(planned: &Planned, own: &Weighed, others: &Weighed, boots: &Boots) -> Option<GradedSession> {
-    let phases = |weighed: &Weighed| match weighed.get(&planned.id) {
+fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &Boots) -> Option<GradedSession> {
+    let phases = |weighed: &Weighed<'_>| match weighed.get(&planned.id) {
         Some(Ok(evidence)) => evidence.phases.iter().map(|(phase, figures)| ((*phase).to_owned(), *figures)).collect(),
         _ => BTreeMap::new(),
     };

@@ -13,9 +13,9 @@ const EXPLAINED: usize = 3;
 #[derive(Debug, Clone, Default)]
 pub struct Exhibits<'a> {
     /// The submission's boots, in order. A boot that the harness could not do is an error in its place.
-    pub boots: Vec<Result<&'a Evidence, &'a str>>,
+    pub boots: Vec<Result<&'a Evidence<'a>, &'a str>>,
     /// The reference's.
-    pub reference: Vec<Result<&'a Evidence, &'a str>>,
+    pub reference: Vec<Result<&'a Evidence<'a>, &'a str>>,
 }
 
 /// Judges one check.
@@ -61,7 +61,7 @@ fn by_boots(judge: &Judge, exhibits: &Exhibits<'_>) -> Result<(), Verdict> {
 }
 
 /// All boots, or the verdict when the harness could not do one.
-fn available<'a>(boots: &[Result<&'a Evidence, &str>]) -> Result<Vec<&'a Evidence>, Verdict> {
+fn available<'a>(boots: &[Result<&'a Evidence<'a>, &str>]) -> Result<Vec<&'a Evidence<'a>>, Verdict> {
     boots
         .iter()
         .map(|boot| boot.map_err(|reason| Verdict::Error { reason: reason.to_owned() }))
@@ -82,7 +82,7 @@ impl From<Doubt> for Verdict {
     }
 }
 
-fn by_oracle(rule: &Rule, boots: &[&Evidence]) -> Result<(), Verdict> {
+fn by_oracle(rule: &Rule, boots: &[&Evidence<'_>]) -> Result<(), Verdict> {
     let mut findings = Vec::new();
     let mut violations = 0;
     let mut in_boots = 0;
@@ -114,7 +114,7 @@ fn by_oracle(rule: &Rule, boots: &[&Evidence]) -> Result<(), Verdict> {
     Err(Verdict::Fail { reason, findings, violations })
 }
 
-fn by_ktap(pattern: &regex::Regex, boot: &Evidence) -> Result<(), Verdict> {
+fn by_ktap(pattern: &regex::Regex, boot: &Evidence<'_>) -> Result<(), Verdict> {
     let reading = &boot.reading;
     let ending = &reading.ending;
     let fail = |reason: String| Err(blame(ending.owner(), format!("session {}: {reason}", boot.boot)));
@@ -199,7 +199,7 @@ fn by_metric(
     Ok((blame(None, reason), Some(figure)))
 }
 
-fn value_of(metric: &str, boots: &[&Evidence]) -> Option<f64> {
+fn value_of(metric: &str, boots: &[&Evidence<'_>]) -> Option<f64> {
     let (phase, statistic) = metric.rsplit_once('.')?;
     boots.first()?.phases.get(phase)?.get(statistic)
 }

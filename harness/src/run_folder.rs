@@ -109,7 +109,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn save_boot(&self, booted: &Booted, reference: bool) -> Result<(), RunFolderError> {
-        let Booted::Ran { transcript, places } = booted else { return Ok(()) };
+        let Booted::Ran { transcript, places, .. } = booted else { return Ok(()) };
         let folder = self.sessions(reference);
         fs::create_dir_all(&folder).map_err(|cause| RunFolderError::Write { path: folder.clone(), cause })?;
         store::save(&folder, transcript)?;
@@ -164,7 +164,8 @@ impl RunFolder {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Places::new(),
             Err(cause) => return Err(RunFolderError::Places { path, cause }),
         };
-        Ok(Some(Booted::Ran { transcript: Box::new(transcript), places }))
+        let reading = Box::new(Reading::of(&transcript));
+        Ok(Some(Booted::Ran { transcript: Box::new(transcript), reading, places }))
     }
 
     /// Reads all boots of these names again.

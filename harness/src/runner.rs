@@ -451,8 +451,8 @@ impl<'a> Run<'a> {
         self.clock.sessions.insert(name, seconds(*took));
         let Some(folder) = self.job.folder else { return Ok(()) };
         folder.save_boot(booted, reference)?;
-        if let (Booted::Ran { transcript, .. }, false) = (booted, reference) {
-            folder.save_trace(&planned.id, &planned.script, &Reading::of(transcript))?;
+        if let (Booted::Ran { reading, .. }, false) = (booted, reference) {
+            folder.save_trace(&planned.id, &planned.script, reading)?;
         }
         Ok(())
     }
@@ -486,7 +486,11 @@ async fn run_boot(boot: &Boot, kernel: &Path) -> Booted {
         }
         Ok(transcript) => {
             let reading = Reading::of(&transcript);
-            Booted::Ran { places: places(&reading, kernel), transcript: Box::new(transcript) }
+            Booted::Ran {
+                places: places(&reading, kernel),
+                transcript: Box::new(transcript),
+                reading: Box::new(reading),
+            }
         }
     }
 }

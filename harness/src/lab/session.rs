@@ -16,7 +16,7 @@ const GUEST_DEADLINE: Deadline = Deadline::Guest(2_000_000_000);
 /// As above, where only wall time is to be had.
 const WALL_DEADLINE: Deadline = Deadline::Wall(20_000_000_000);
 const MEMORY: u32 = 128;
-const OUTPUT_LIMIT: u64 = 8 << 20;
+const OUTPUT_LIMIT: u64 = 2 << 20;
 /// Memory in MiB that the kernel, its programs and their pages need beside an arena.
 const MEMORY_BESIDE_ARENA: u64 = 24;
 /// Ticks that leave a process time to do anything, and interrupt it before a session is over.
@@ -67,7 +67,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     });
     let output_limit = fields.optional("output-limit").map_or(Some(OUTPUT_LIMIT), |node| {
         let size = |word: &str| values::mebibytes(word).filter(|size| (1..=1024).contains(size));
-        Some(u64::from(reader.parsed(node, "a size of output from 1M to 1G, as in `8M`", size)?) << 20)
+        Some(u64::from(reader.parsed(node, "a size of output from 1M to 1G, as in `2M`", size)?) << 20)
     });
     reader.finish(fields);
 

@@ -8,7 +8,7 @@
 //! | --- | --- | --- |
 //! | `boot` | `format`, `kernel`, `harts`, `memory_pages`, `pages` (`trusted` or `lab`) | first |
 //! | `pool` | `pool`, `allocator`, `max_order`, `regions`: `[[start, pages, managed start, managed pages], …]` (starts are byte addresses) | once, for the one pool that is traced: the arena where there is one, else the kernel's own |
-//! | `start` | `program`: the script line, `free_pages` | by `init`, before each program |
+//! | `start` | `program`: the script line, `at` (nanoseconds since the machine started), `free_pages` | by `init`, before each program |
 //! | `ops` | `from`: number of the first operation, `ops`: see below | as traces are drained |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |

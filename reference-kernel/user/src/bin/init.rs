@@ -44,7 +44,8 @@ fn main(_: Arguments) -> i64 {
 /// Runs one line; answers whether the program ended well.
 fn run(line: &str) -> bool {
     let before = call::free_pages();
-    record!("\"r\":\"start\",\"program\":\"{}\",\"free_pages\":{before}", Escaped(line));
+    let at = call::uptime();
+    record!("\"r\":\"start\",\"program\":\"{}\",\"at\":{at},\"free_pages\":{before}", Escaped(line));
     let ended = match call::fork() {
         Ok(Fork::Child) => become_program(line),
         Ok(Fork::Parent(child)) => wait_for(child),

@@ -106,7 +106,7 @@ fn kill_loop() -> Result<(), Failure> {
 }
 
 fn kill_wait() -> Result<(), Failure> {
-    const LONG: u64 = 20_000_000;
+    const LONG: u64 = 4_000_000;
     let child = match call::fork() {
         Ok(Fork::Child) => {
             // Its child outlives it, and then ends by itself.
