@@ -23,7 +23,9 @@ fn the_starter_builds_boots_and_earns_under_20() {
     assert_eq!(outcome.code, Some(1), "{}", outcome.said());
     assert!(outcome.earned() < 20.0, "{}", outcome.said());
     assert_eq!(outcome.grade["build"]["outcome"], "built");
-    assert_eq!(outcome.ending("mixed"), "powered-off");
+    // Its test program got no memory to test, and says so by its status.
+    assert_eq!(outcome.ending("mixed"), "guest-status");
+    assert_says(outcome.reason("contents"), "never handed a page");
 }
 
 #[test]
@@ -121,7 +123,12 @@ fn mutant(name: &str) -> String {
 
 #[test]
 fn a_block_handed_out_twice_is_shown_with_both_operations_and_a_map() {
-    let outcome = Student::with(&mutant("hands-out-twice")).check("sound");
+    let statement = "use core::sync::atomic::{AtomicUsize, Ordering::Relaxed}; static FIRST: AtomicUsize = AtomicUsize::new(0); \
+                     if pages == 8 { match FIRST.load(Relaxed) { \
+                     0 => { FIRST.store(1, Relaxed); let block = self.allocate(8)?; FIRST.store(block.addr().get(), Relaxed); return Ok(block) } \
+                     1 => {} \
+                     first => return Ok(NonNull::new(core::ptr::with_exposed_provenance_mut(first)).unwrap()) } }";
+    let outcome = Student::with(&with_statement(statement)).check("sound");
     assert_eq!(outcome.code, Some(1), "{}", outcome.said());
     let finding = &outcome.graded("sound")["findings"][0];
     assert_says(finding["why"].as_str().unwrap_or_default(), "that operation");

@@ -12,7 +12,7 @@
 //! | `ops` | `from`: number of the first operation, `ops`: see below | as traces are drained |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |
-//! | `end` | `program`, `status` (or `killed`: why), `free_pages` | by `init`, after each program |
+//! | `end` | `program`, `status` (or `killed`: why), `at`, `free_pages` | by `init`, after each program |
 //! | `shutdown` | `status` | last, when the machine is powered off in order |
 //! | `panic` | `hart`, `file`, `line`, `message`, `backtrace`: `["0x…", …]` | last, when the kernel gives up |
 //! | `deadline` | `after` (nanoseconds), `harts`: `[{"hart", "pc", "backtrace"}, …]` | last, when the guest's time is up |

@@ -326,13 +326,16 @@ impl Replay {
 
     /// A block was taken out of `split` while `fitting` was smaller and large enough.
     ///
-    /// An allocator whose statistics admit that it does not merge has smaller blocks there than `split`; taking
-    /// one of them is a consequence of that, not a second mistake.
+    /// An allocator whose statistics admit that it does not merge has other blocks than the rules give it: pieces.
+    /// Taking a piece of `split`, or the smallest piece where merging would have made `fitting` of smaller ones, is a
+    /// consequence of that, not a second mistake.
     fn split_a_larger(&mut self, at: OpIndex, taken: Block, split: Block, fitting: Block) {
-        let piece = self.pieces.containing(taken.first);
-        let was_in_pieces = piece.is_none_or(|piece| piece.order < split.order);
-        if self.admits_unmerged && was_in_pieces {
-            return;
+        if self.admits_unmerged {
+            let piece = self.pieces.containing(taken.first).filter(|piece| piece.order >= split.order);
+            let smallest = self.pieces.smallest(taken.order);
+            if piece.is_none_or(|piece| smallest.is_none_or(|smallest| smallest.order >= piece.order)) {
+                return;
+            }
         }
         let window = Some((taken.first, taken.pages()));
         self.report(at, Rule::NotSmallest { taken, split, fitting }, window);

@@ -51,19 +51,22 @@ fn run(line: &str) -> bool {
         Ok(Fork::Parent(child)) => wait_for(child),
         Err(error) => {
             println!("init: {line} cannot be started: {error:?}");
-            record!("\"r\":\"end\",\"program\":\"{}\",\"status\":{CANNOT_RUN},\"free_pages\":{before}", Escaped(line));
+            record!(
+                "\"r\":\"end\",\"program\":\"{}\",\"status\":{CANNOT_RUN},\"at\":{at},\"free_pages\":{before}",
+                Escaped(line)
+            );
             return false;
         }
     };
-    let after = call::free_pages();
+    let (after, at) = (call::free_pages(), call::uptime());
     match ended.killed() {
         Some(why) => record!(
-            "\"r\":\"end\",\"program\":\"{}\",\"killed\":\"{}\",\"free_pages\":{after}",
+            "\"r\":\"end\",\"program\":\"{}\",\"killed\":\"{}\",\"at\":{at},\"free_pages\":{after}",
             Escaped(line),
             Escaped(why)
         ),
         None => record!(
-            "\"r\":\"end\",\"program\":\"{}\",\"status\":{},\"free_pages\":{after}",
+            "\"r\":\"end\",\"program\":\"{}\",\"status\":{},\"at\":{at},\"free_pages\":{after}",
             Escaped(line),
             ended.status
         ),
