@@ -12,7 +12,7 @@ use super::{Clock, Deadline, Nanoseconds, Session, SessionId};
 use crate::yaml::{Node, Problem, Reader, is_name};
 
 /// Where a session's deadline lies unless the lab says: guest time that no correct run comes near.
-const GUEST_DEADLINE: Deadline = Deadline::Guest(500_000_000);
+const GUEST_DEADLINE: Deadline = Deadline::Guest(300_000_000);
 /// As above, where only wall time is to be had.
 const WALL_DEADLINE: Deadline = Deadline::Wall(20_000_000_000);
 const MEMORY: u32 = 128;

@@ -3,6 +3,8 @@
 mod explain;
 mod free_set;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
