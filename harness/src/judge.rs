@@ -83,7 +83,7 @@ impl From<Doubt> for Verdict {
 }
 
 fn by_oracle(rule: &Rule, boots: &[&Evidence<'_>]) -> Result<(), Verdict> {
-    let mut findings = Vec::new();
+    let mut by_boot = Vec::new();
     let mut violations = 0;
     let mut in_boots = 0;
     for boot in boots {
@@ -92,7 +92,7 @@ fn by_oracle(rule: &Rule, boots: &[&Evidence<'_>]) -> Result<(), Verdict> {
         in_boots += 1;
         let session = boot.boot.0.clone();
         let explained = found.explained.iter().cloned();
-        findings.extend(explained.map(|finding| SessionFinding { session: session.clone(), finding }));
+        by_boot.push(explained.map(|finding| SessionFinding { session: session.clone(), finding }).collect::<Vec<_>>());
     }
     let doubt = boots.iter().find_map(|boot| boot.doubt_of_trace());
     if let Some(Doubt { owner: Owner::Harness, .. }) = doubt {
@@ -102,7 +102,10 @@ fn by_oracle(rule: &Rule, boots: &[&Evidence<'_>]) -> Result<(), Verdict> {
         let doubt = doubt.or_else(|| boots.iter().find_map(|boot| boot.doubt_of_substance(rule)));
         return doubt.map_or(Ok(()), |doubt| Err(doubt.into()));
     }
-    findings.truncate(EXPLAINED);
+    // The first of each boot before the second of any: sessions differ in what they bring to light.
+    let most = by_boot.iter().map(Vec::len).max().unwrap_or(0);
+    let in_turns = (0..most).flat_map(|turn| by_boot.iter().filter_map(move |boot| boot.get(turn)));
+    let findings: Vec<SessionFinding> = in_turns.take(EXPLAINED).cloned().collect();
     let times = if violations == 1 { "once".to_owned() } else { format!("{violations} times") };
     let mut reason = format!("the trace breaks this rule {times}");
     if boots.len() > 1 {

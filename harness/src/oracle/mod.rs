@@ -58,7 +58,7 @@ impl Judgement {
 /// What an oracle found wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// The first few, explained.
+    /// The first of each kind, explained.
     pub explained: Vec<Finding>,
     /// How many there are in all.
     pub count: usize,

@@ -120,10 +120,10 @@ fn lesson(rule: &Rule) -> (String, String) {
             ),
         ),
         Rule::CountedUnmerged { order, counted, due } => (
-            format!("{due} free blocks of order {order}, not {counted}"),
+            format!("free blocks of order {order}: {due}, not {counted}"),
             format!(
-                "with every pair of free buddies merged, these pages make {due} blocks of order {order}: \
-                 some buddies were left apart, or blocks that are no buddies were joined"
+                "that is what is left when every pair of free buddies is one block: some were left apart here, or \
+                 blocks that are no buddies were joined"
             ),
         ),
         Rule::RefusedWhileFree { order, free } => (

@@ -7,6 +7,7 @@ mod rules;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::mem::Discriminant;
 
 use super::{Case, Findings, Judgement, Oracle};
 pub use free_set::Block;
@@ -28,17 +29,21 @@ pub const ORACLE: Oracle = Oracle {
     judge: judgement,
 };
 
-/// The most violations of a group that are explained; the others are counted.
+/// The most kinds of violations of a group that are explained; the others are counted.
 const EXPLAINED: usize = 3;
 
 fn judgement(case: &Case<'_>) -> Judgement {
     let judged = judge(case.pool, case.operations);
     let mut groups: BTreeMap<&'static str, Findings> = BTreeMap::new();
+    let mut explained: Vec<(&'static str, Discriminant<Rule>)> = Vec::new();
     for violation in judged.violations {
         for group in [violation.rule.group(), "all"] {
             let findings = groups.entry(group).or_default();
             findings.count += 1;
-            if findings.explained.len() < EXPLAINED {
+            // One of each kind says more than the first few, which are mostly the same mistake again.
+            let kind = (group, std::mem::discriminant(&violation.rule));
+            if findings.explained.len() < EXPLAINED && !explained.contains(&kind) {
+                explained.push(kind);
                 findings.explained.push(explain::explain(&violation, case));
             }
         }
