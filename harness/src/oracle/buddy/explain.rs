@@ -121,10 +121,9 @@ fn lesson(rule: &Rule) -> (String, String) {
         ),
         Rule::CountedUnmerged { order, counted, due } => (
             format!("free blocks of order {order}: {due}, not {counted}"),
-            format!(
-                "that is what is left when every pair of free buddies is one block: some were left apart here, or \
+            "that is what is left when every pair of free buddies is one block: some were left apart here, or \
                  blocks that are no buddies were joined"
-            ),
+                .to_owned(),
         ),
         Rule::RefusedWhileFree { order, free } => (
             format!("a block of order {order}"),

@@ -1,0 +1,192 @@
+//! Boots every session that is due, as many at a time as the machine has processors.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::{Run, RunError, chain, seconds};
+use crate::event::{Event, Listener, Side};
+use crate::excerpt::{self, Places};
+use crate::grading::{Booted, Boots};
+use crate::image::{Image, Outcome, Toolchain};
+use crate::lab::{Clock, Judge, SessionId};
+use crate::plan::Planned;
+use crate::run_folder::RunFolderError;
+use crate::serial::reading::Reading;
+use crate::session::{self, Boot};
+use crate::source_tree::{Overlay, SourceTree};
+use crate::symbols::Symbols;
+
+/// A boot that is over.
+struct Finished {
+    side: Side,
+    planned: Planned,
+    booted: Booted,
+    took: Duration,
+}
+
+enum Happened {
+    Started(SessionId),
+    Finished(Box<Finished>),
+}
+
+impl Run<'_> {
+    /// Boots every session that is due, and those that a figure is compared with on the reference too.
+    pub(super) async fn boot(
+        &mut self,
+        toolchain: &Toolchain,
+        image: &Image,
+        listener: &mut dyn Listener,
+    ) -> Result<(Boots, Boots), RunError> {
+        let job = self.job;
+        let compared: Vec<Planned> = self.plan.iter().filter(|planned| self.is_compared(planned)).cloned().collect();
+        let mut reference = Boots::new();
+        let mut reference_image = None;
+        if !compared.is_empty() {
+            let tree = SourceTree::new(job.course, job.lab, job.kind, Overlay::Reference)?;
+            let built = self.build_tree(toolchain, &tree, Side::Reference, listener).await;
+            self.clock.build += built.1;
+            let failed = match built.0 {
+                Ok(Outcome::Built(built)) => {
+                    reference_image = Some(built);
+                    None
+                }
+                Ok(Outcome::Refused(_)) => Some("the reference does not build".to_owned()),
+                Err(error) => Some(format!("failed to {}", chain(&error))),
+            };
+            if let Some(reason) = failed {
+                reference.extend(compared.iter().map(|planned| (planned.id.clone(), Booted::Failed(reason.clone()))));
+            }
+        }
+        // The same image run twice says the same twice.
+        let same = reference_image.as_ref().is_some_and(|reference| reference.digest == image.digest);
+        let from = Instant::now();
+        let scratch =
+            tempfile::tempdir().map_err(|cause| RunFolderError::Write { path: std::env::temp_dir(), cause })?;
+        let mut due = vec![(Side::Submission, image, self.plan.clone())];
+        if let Some(image) = reference_image.as_ref().filter(|_| !same) {
+            due.push((Side::Reference, image, compared.clone()));
+        }
+        listener.event(&Event::BootsPlanned(due.iter().map(|(_, _, plan)| plan.len()).sum()));
+
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Arc::new(Semaphore::new(cores));
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for (side, image, plan) in due {
+            for planned in plan {
+                let name = format!("{}-{}.cpio", if side == Side::Reference { "reference" } else { "own" }, planned.id);
+                let initrd = scratch.path().join(name);
+                let packed = image.initrd(&planned.script).map_err(|error| chain(&error)).and_then(|bytes| {
+                    std::fs::write(&initrd, bytes).map_err(|error| format!("write {}: {error}", initrd.display()))
+                });
+                let boot = packed.and_then(|()| {
+                    planned
+                        .boot(job.lab, job.kind, &image.kernel, &initrd)
+                        .ok_or_else(|| format!("the lab has no session {}", planned.session))
+                });
+                // Harts under the parallel clock are threads; beside others they would not run side by side.
+                let weight = match &boot {
+                    Ok(Boot { clock: Clock::Parallel, .. }) => cores,
+                    _ => 1,
+                };
+                let (turns, tell) = (Arc::clone(&turns), tell.clone());
+                let kernel = image.kernel.clone();
+                tasks.spawn(async move {
+                    let turn = turns.acquire_many(u32::try_from(weight).unwrap_or(1)).await;
+                    let _ = tell.send(Happened::Started(planned.id.clone()));
+                    let from = Instant::now();
+                    let booted = match boot {
+                        Ok(boot) => run_boot(&boot, &kernel).await,
+                        Err(reason) => Booted::Failed(format!("failed to {reason}")),
+                    };
+                    drop(turn);
+                    let finished = Finished { side, planned, booted, took: from.elapsed() };
+                    let _ = tell.send(Happened::Finished(Box::new(finished)));
+                });
+            }
+        }
+        drop(tell);
+        let mut own = Boots::new();
+        while let Some(happened) = told.recv().await {
+            match happened {
+                Happened::Started(id) => listener.event(&Event::BootStarted(&id)),
+                Happened::Finished(finished) => {
+                    listener.event(&Event::BootFinished { session: &finished.planned.id, took: finished.took });
+                    self.keep_boot(&finished)?;
+                    let Finished { side, planned, booted, .. } = *finished;
+                    let boots = if side == Side::Reference { &mut reference } else { &mut own };
+                    boots.insert(planned.id, booted);
+                }
+            }
+        }
+        if same {
+            for planned in &compared {
+                let Some(booted) = own.get(&planned.id) else { continue };
+                if let Some(folder) = job.folder {
+                    folder.save_boot(booted, true)?;
+                }
+                reference.insert(planned.id.clone(), booted.clone());
+            }
+        }
+        self.clock.boots += from.elapsed();
+        Ok((own, reference))
+    }
+
+    fn is_compared(&self, planned: &Planned) -> bool {
+        self.job.lab.checks.iter().any(|check| {
+            matches!(check.judge, Judge::Metric { .. })
+                && self.job.wanted.contains(check.id.0.as_str())
+                && check.sessions.contains(&planned.session)
+        })
+    }
+
+    fn keep_boot(&mut self, finished: &Finished) -> Result<(), RunError> {
+        let Finished { side, planned, booted, took } = finished;
+        let reference = *side == Side::Reference;
+        let name = if reference { format!("reference/{}", planned.id) } else { planned.id.0.clone() };
+        self.clock.sessions.insert(name, seconds(*took));
+        let Some(folder) = self.job.folder else { return Ok(()) };
+        folder.save_boot(booted, reference)?;
+        if let (Booted::Ran { reading, .. }, false) = (booted, reference) {
+            folder.save_trace(&planned.id, &planned.script, reading)?;
+        }
+        Ok(())
+    }
+}
+
+/// Boots, and names the addresses that the transcript ends with.
+async fn run_boot(boot: &Boot, kernel: &Path) -> Booted {
+    match session::run(boot, |_| {}, std::future::pending()).await {
+        Err(error) => {
+            let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+            Booted::Failed(format!("failed to {}{help}", chain(&error)))
+        }
+        Ok(transcript) => {
+            let reading = Reading::of(&transcript);
+            Booted::Ran {
+                places: places(&reading, kernel),
+                transcript: Box::new(transcript),
+                reading: Box::new(reading),
+            }
+        }
+    }
+}
+
+/// Names for the addresses of an ending. A kernel without symbols has none, which costs only the names.
+fn places(reading: &Reading, kernel: &Path) -> Places {
+    let addresses = excerpt::addresses(&reading.ending);
+    if addresses.is_empty() {
+        return Places::new();
+    }
+    let Ok(symbols) = Symbols::open(kernel) else { return Places::new() };
+    let name = |address: u64| {
+        let places = symbols.call_places(address);
+        let shown: Vec<String> = places.iter().map(ToString::to_string).collect();
+        (!shown.is_empty()).then(|| (address, shown.join(", in ")))
+    };
+    addresses.into_iter().filter_map(name).collect()
+}

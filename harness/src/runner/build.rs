@@ -1,0 +1,104 @@
+//! Builds the submission, and the reference beside it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{Run, RunError, chain};
+use crate::event::{Event, Listener, Side};
+use crate::grade::{Build, Grade};
+use crate::image::{self, BuildError, Image, Level, Order, Outcome, Toolchain};
+use crate::source_tree::SourceTree;
+
+impl Run<'_> {
+    /// Builds the submission; `None` when there is nothing to boot, and the grade says why.
+    pub(super) async fn build(
+        &mut self,
+        toolchain: &Toolchain,
+        grade: &mut Grade,
+        listener: &mut dyn Listener,
+    ) -> Result<Option<Image>, RunError> {
+        let job = self.job;
+        if let Err(faults) = &job.submission.files {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            grade.build = Build::Refused { reason: faults.join("; "), diagnostics: String::new(), places: Vec::new() };
+            return Ok(None);
+        }
+        let built = self.build_tree(toolchain, &self.tree, Side::Submission, listener).await;
+        self.clock.build += built.1;
+        match built.0 {
+            Ok(Outcome::Built(image)) => {
+                let warnings: Vec<String> = image.warnings.iter().map(|warning| warning.shown(false)).collect();
+                self.keep_log(&warnings.join("\n"))?;
+                Ok(Some(image))
+            }
+            Ok(Outcome::Refused(refusal)) => {
+                let shown: Vec<String> = refusal.diagnostics.iter().map(|said| said.shown(false)).collect();
+                let diagnostics = shown.join("\n");
+                self.keep_log(&format!("{diagnostics}\n{}", refusal.log))?;
+                let errors = refusal.diagnostics.iter().filter(|said| said.level == Level::Error);
+                let places = errors
+                    .filter_map(|said| said.place.as_ref())
+                    .map(|place| format!("{}:{}:{}", place.file, place.line, place.column));
+                let first = refusal.first_error().map(|error| format!(": {}", error.message)).unwrap_or_default();
+                let reason = format!("the submission does not compile{first}");
+                grade.build = Build::Refused { reason, places: places.collect(), diagnostics };
+                Ok(None)
+            }
+            Err(error) => {
+                grade.build = error_of(&error);
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) async fn build_tree(
+        &self,
+        toolchain: &Toolchain,
+        tree: &SourceTree,
+        side: Side,
+        listener: &mut dyn Listener,
+    ) -> (Result<Outcome, BuildError>, Duration) {
+        let job = self.job;
+        let no_features = Vec::new();
+        let features = job.lab.kernels.get(&job.kind.id).map_or(&no_features, |kernel| &kernel.features);
+        let root = match side {
+            Side::Submission => job.submission.root.as_path(),
+            Side::Reference => Path::new(""),
+        };
+        let order = Order { course: job.course, kind: job.kind, tree, features, root, cache: job.cache, toolchain };
+        listener.event(&Event::BuildStarted(side));
+        let from = Instant::now();
+        let notes = std::sync::Mutex::new(Vec::new());
+        let built = image::build(&order, &|progress| {
+            let note = match progress {
+                image::Progress::Compiling => return,
+                image::Progress::Waiting => "another grader is building; waiting for it".to_owned(),
+                image::Progress::Fetching(command) => {
+                    format!("dependencies of the kernel are missing; fetching them: {command}")
+                }
+            };
+            if let Ok(mut notes) = notes.lock() {
+                notes.push(note);
+            }
+        })
+        .await;
+        for note in notes.into_inner().unwrap_or_default() {
+            listener.event(&Event::Note(&note));
+        }
+        let took = from.elapsed();
+        let (cached, refused) = match &built {
+            Ok(Outcome::Built(image)) => (image.cached, false),
+            _ => (false, true),
+        };
+        listener.event(&Event::BuildFinished { side, cached, refused, took });
+        (built, took)
+    }
+
+    fn keep_log(&self, log: &str) -> Result<(), RunError> {
+        Ok(self.job.folder.map_or(Ok(()), |folder| folder.save_build_log(log))?)
+    }
+}
+
+pub(super) fn error_of(error: &BuildError) -> Build {
+    Build::Error { reason: format!("failed to {}", chain(error)) }
+}
