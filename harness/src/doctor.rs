@@ -9,6 +9,7 @@ use landlock::{ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as
 
 use crate::cache::Cache;
 use crate::kind::{Kind, Version};
+use crate::qemu;
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +175,7 @@ fn qemu(program: &str, minimum: Version) -> State {
 
 /// The version in the line `QEMU emulator version 7.2.22 (Debian …)`.
 pub fn qemu_version(line: &str) -> Option<Version> {
-    line.split_once("version ")?.1.split_whitespace().next()?.parse().ok()
+    qemu::number(line)?.parse().ok()
 }
 
 fn rust_target(target: &str) -> State {

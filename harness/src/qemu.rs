@@ -51,12 +51,16 @@ pub async fn version(qemu: &Qemu) -> Result<String, QemuError> {
     let output = Command::new(program).arg("--version").kill_on_drop(true).output().await;
     let output = output.map_err(|cause| QemuError::Start { program: program.clone(), cause })?;
     let answer = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
-    let number = answer.split_once("version ").map(|(_, rest)| rest.split(' ').next().unwrap_or(rest));
-    let Some((text, found)) = number.and_then(|text| Some((text, text.parse::<Version>().ok()?))) else {
+    let Some((text, found)) = number(&answer).and_then(|text| Some((text, text.parse::<Version>().ok()?))) else {
         return Err(QemuError::Unknown { program: program.clone(), answer });
     };
     if found < qemu.minimum {
         return Err(QemuError::TooOld { program: program.clone(), found, minimum: qemu.minimum });
     }
     Ok(text.to_owned())
+}
+
+/// The number in the line `QEMU emulator version 7.2.22 (Debian …)`.
+pub fn number(line: &str) -> Option<&str> {
+    line.split_once("version ")?.1.split_whitespace().next()
 }
