@@ -13,7 +13,7 @@ use abi::page::PAGE_SIZE;
 use crate::csr::{self, status};
 
 /// The most harts that the kernel runs on.
-pub const MAX_HARTS: usize = 8;
+pub use mm::sync::MAX_HARTS;
 
 /// One hart. Only that hart changes its own fields, which are atomic to say so without `unsafe`.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Hart {
     pub interrupted_sp: AtomicUsize,
     /// The number of the hart.
     id: AtomicUsize,
-    /// How many [`InterruptsOff`] there are.
+    /// How many `InterruptsOff` there are.
     depth: AtomicUsize,
     /// Whether interrupts were on before the first of them: 1 or 0.
     enabled: AtomicUsize,
@@ -52,12 +52,12 @@ impl Hart {
         self.id.load(Relaxed)
     }
 
-    /// How many [`InterruptsOff`] there are.
+    /// How many [`InterruptsOff`](crate::spin::InterruptsOff) there are.
     pub fn interrupts_off_depth(&self) -> usize {
         self.depth.load(Relaxed)
     }
 
-    /// Whether interrupts come back on when the last [`InterruptsOff`] goes; a process takes it along to whichever
+    /// Whether interrupts come back on when the last [`InterruptsOff`](crate::spin::InterruptsOff) goes; a process takes it along to whichever
     /// hart it runs on next.
     pub fn interrupts_were_on(&self) -> usize {
         self.enabled.load(Relaxed)
@@ -143,41 +143,28 @@ pub fn this() -> &'static Hart {
     }
 }
 
-/// Keeps interrupts of supervisor mode off on this hart for as long as it lives; nests.
-#[derive(Debug)]
-pub struct InterruptsOff(
-    // It belongs to the hart that made it.
-    core::marker::PhantomData<*const ()>,
-);
-
-impl InterruptsOff {
-    /// Turns interrupts off.
-    pub fn new() -> Self {
-        // SAFETY: taking no interrupts breaks nobody's assumptions.
-        let before = unsafe { csr::clear!("sstatus", status::SIE) };
-        let hart = this();
-        let depth = hart.depth.load(Relaxed);
-        if depth == 0 {
-            hart.enabled.store(usize::from(before & status::SIE != 0), Relaxed);
-        }
-        hart.depth.store(depth + 1, Relaxed);
-        Self(core::marker::PhantomData)
+/// Turns interrupts of supervisor mode off on this hart, until [`leave_uninterrupted`] was called as often as this.
+pub fn enter_uninterrupted() {
+    // SAFETY: taking no interrupts breaks nobody's assumptions.
+    let before = unsafe { csr::clear!("sstatus", status::SIE) };
+    let hart = this();
+    let depth = hart.depth.load(Relaxed);
+    if depth == 0 {
+        hart.enabled.store(usize::from(before & status::SIE != 0), Relaxed);
     }
-
-    /// One that was forgotten on the other side of a switch, and still counts.
-    pub fn adopt() -> Self {
-        Self(core::marker::PhantomData)
-    }
+    hart.depth.store(depth + 1, Relaxed);
 }
 
-impl Drop for InterruptsOff {
-    fn drop(&mut self) {
-        let hart = this();
-        let depth = hart.depth.load(Relaxed) - 1;
-        hart.depth.store(depth, Relaxed);
-        if depth == 0 && hart.enabled.load(Relaxed) != 0 {
-            // SAFETY: they were on before the first of these was made, and the last one goes now.
-            unsafe { csr::set!("sstatus", status::SIE) };
-        }
+/// Undoes one [`enter_uninterrupted`].
+///
+/// # Safety
+/// There is one on this hart that was not undone yet.
+pub unsafe fn leave_uninterrupted() {
+    let hart = this();
+    let depth = hart.depth.load(Relaxed) - 1;
+    hart.depth.store(depth, Relaxed);
+    if depth == 0 && hart.enabled.load(Relaxed) != 0 {
+        // SAFETY: they were on before the first of these, and this undoes the last one.
+        unsafe { csr::set!("sstatus", status::SIE) };
     }
 }

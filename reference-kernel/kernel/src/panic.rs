@@ -6,13 +6,12 @@ use crate::{
     backtrace::Backtrace,
     console::{self, Quoted},
     ending::{self, Claim},
-    hart::{self, InterruptsOff},
-    power, stop, trace,
+    hart, power, spin, stop, trace,
 };
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let _off = InterruptsOff::new();
+    let _off = spin::InterruptsOff::new();
     let hart = hart::this().id();
     match ending::claim(hart) {
         Claim::Granted => {}

@@ -5,8 +5,7 @@ use core::ptr;
 use crate::{
     console, csr,
     ending::{self, Claim},
-    hart::{self, InterruptsOff},
-    platform, stop, trace,
+    hart, platform, spin, stop, trace,
 };
 
 /// The code after a panic.
@@ -33,7 +32,7 @@ pub fn off(code: u16) -> ! {
 ///
 /// QEMU's own exit code has eight bits; a status that does not fit becomes 1, so that no failure looks like success.
 pub fn shut_down(status: i64) -> ! {
-    let _off = InterruptsOff::new();
+    let _off = spin::InterruptsOff::new();
     if ending::claim(hart::this().id()) != Claim::Granted {
         stop::park();
     }
