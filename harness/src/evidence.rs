@@ -1,16 +1,11 @@
 //! What one boot proves: its transcript read, its trace beside the workloads that made it, and what the oracles
 //! find in it. Each is worked out once, however many checks ask.
 
-use std::collections::BTreeMap;
-
-use abi::page::KERNEL_CLIENT;
-
 use crate::lab::{Rule, SessionId};
-use crate::oracle::metrics::{self, Instructions};
-use crate::oracle::requests::{self, Departure, Request};
-use crate::oracle::{self, Case, Findings, Judgement};
+use crate::oracle::{Findings, Judgement};
 use crate::owner::Owner;
 use crate::serial::reading::Reading;
+use crate::subject::{self, Weighed, Weighing};
 
 /// One boot, weighed.
 #[derive(Debug)]
@@ -21,10 +16,8 @@ pub struct Evidence<'a> {
     pub script: Vec<String>,
     /// What its transcript says.
     pub reading: &'a Reading,
-    /// Instructions by phase of the workloads.
-    pub phases: BTreeMap<&'static str, Instructions>,
-    departures: Vec<Departure>,
-    judgements: BTreeMap<&'static str, Judgement>,
+    /// What that proves of what was under test.
+    pub weighed: Weighed,
 }
 
 /// Why a boot proves nothing in the submission's favour.
@@ -39,27 +32,18 @@ pub struct Doubt {
 impl<'a> Evidence<'a> {
     /// Weighs a transcript against the script that was to be run, for the oracles named.
     pub fn weigh(boot: SessionId, script: Vec<String>, reading: &'a Reading, oracles: &[&str]) -> Self {
-        let workloads: Vec<_> = script.iter().filter_map(|line| oracle::workload_of(line)).collect();
-        let comparison = requests::compare(&workloads, &reading.trace);
-        let phases = metrics::by_phase(&reading.trace, &comparison.phases);
-        let mut judgements = BTreeMap::new();
-        if let Some(traced) = &reading.traced {
-            let case = Case { pool: &traced.pool, operations: &reading.trace, phases: &comparison.phases };
-            for oracle in oracles.iter().filter_map(|name| oracle::find(name)) {
-                judgements.insert(oracle.name, (oracle.judge)(&case));
-            }
-        }
-        Self { boot, script, phases, departures: comparison.departures, judgements, reading }
+        let weighed = subject::weigh(&Weighing { script: &script, reading, oracles });
+        Self { boot, script, reading, weighed }
     }
 
     /// What an oracle's rules find in the trace.
     pub fn findings(&self, rule: &Rule) -> Option<&Findings> {
-        self.judgements.get(rule.oracle.as_str())?.groups.get(rule.group.as_str())
+        self.weighed.judgements.get(rule.oracle.as_str())?.groups.get(rule.group.as_str())
     }
 
     /// Why the trace is too thin for a rule to be proven by it.
     pub fn doubt_of_substance(&self, rule: &Rule) -> Option<Doubt> {
-        let judgement = self.judgements.get(rule.oracle.as_str())?;
+        let judgement = self.weighed.judgements.get(rule.oracle.as_str())?;
         if judgement.is_telling() {
             return None;
         }
@@ -85,32 +69,8 @@ impl<'a> Evidence<'a> {
         if !reading.trace_is_whole() {
             return submission(format!("session {}: operations are missing from the trace", self.boot));
         }
-        if reading.traced.is_none() {
-            return submission(format!("session {}: no allocator was traced; {ending}", self.boot));
-        }
-        self.departures.first().and_then(|departure| submission(self.departed(departure)))
-    }
-
-    fn departed(&self, departure: &Departure) -> String {
-        let (boot, ending) = (&self.boot, &self.reading.ending);
-        match departure {
-            Departure::Missing { client, made, phase } => format!(
-                "session {boot} ended in phase \"{phase}\" after {made} operations of client {client}, before all were made: {ending}"
-            ),
-            Departure::Other { at, client, due } => {
-                let due = match due {
-                    Request::Allocate(pages) => format!("allocate {pages} pages"),
-                    Request::Free(address, pages) => format!("free {pages} pages at {address:#x}"),
-                    Request::Statistics => "statistics".to_owned(),
-                };
-                format!(
-                    "session {boot}: operation {at} is not what client {client} asks there, which is \"{due}\"; this is not the trace of the workload that was run"
-                )
-            }
-            Departure::Surplus { at, client } => format!(
-                "session {boot}: operation {at} claims to be of client {client}, whose workload makes no more; this is not the trace of the workload that was run"
-            ),
-        }
+        let departure = self.weighed.departure.as_ref()?;
+        submission(format!("session {}: {departure}", self.boot))
     }
 
     /// Why the programs of the script did not all end well.
@@ -151,10 +111,5 @@ impl<'a> Evidence<'a> {
             return submission(format!("session {boot}: the records are damaged at {damage}"));
         }
         ending.owner().and_then(|_| submission(format!("session {boot}: {ending}")))
-    }
-
-    /// Operations of the test programs, the kernel's own left out.
-    pub fn operations(&self) -> u64 {
-        self.reading.trace.iter().filter(|operation| operation.client != KERNEL_CLIENT).count() as u64
     }
 }

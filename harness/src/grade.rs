@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oracle::finding::Finding;
 use crate::oracle::metrics::Instructions;
+use crate::subject::table::Table;
 
 /// What [`Grade::schema`] says; the number goes up when a reader of the last one would misunderstand.
 pub const SCHEMA: &str = "grader/grade/v1";
@@ -231,6 +232,12 @@ pub struct GradedSession {
     /// The reference's, where a check compares.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub reference: BTreeMap<String, Instructions>,
+    /// Other figures, as tables.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tables: Vec<Table>,
+    /// The reference's, where a check compares.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reference_tables: Vec<Table>,
 }
 
 /// One check with its verdict.
@@ -295,7 +302,7 @@ pub struct SessionFinding {
     pub finding: Finding,
 }
 
-/// A figure beside the reference's.
+/// A figure, and what it is measured against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figure {
     /// `<phase>.<statistic>`.
@@ -304,26 +311,28 @@ pub struct Figure {
     pub unit: String,
     /// The submission's.
     pub value: f64,
-    /// The reference's.
-    pub reference: f64,
-    /// The one divided by the other.
-    pub ratio: f64,
-    /// The ratio that earns everything.
+    /// The reference's, if that is what it is measured against.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reference: Option<f64>,
+    /// What earns everything: the figure itself, or where there is a reference, its ratio to the reference's.
     pub full: f64,
-    /// The ratio that earns nothing.
+    /// What earns nothing; less is better, unless this is below `full`.
     pub zero: f64,
 }
 
 impl Figure {
+    /// What `full` and `zero` are about: the ratio to the reference's figure, or the figure itself.
+    pub fn measured(&self) -> f64 {
+        self.reference.map_or(self.value, |reference| self.value / reference)
+    }
+
     /// The share of the points: all at `full`, none at `zero`, the logarithm between.
     pub fn share(&self) -> f64 {
-        if self.ratio <= self.full {
-            1.0
-        } else if self.ratio >= self.zero {
-            0.0
-        } else {
-            (self.zero / self.ratio).ln() / (self.zero / self.full).ln()
-        }
+        let Self { full, zero, .. } = *self;
+        let measured = self.measured();
+        // How far it lies from `zero`, on a scale on which `full` is 1, whichever of them is the larger.
+        let share = (zero / measured).ln() / (zero / full).ln();
+        if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
     }
 }
 
@@ -352,9 +361,8 @@ mod tests {
         Figure {
             metric: "mixed.mean".into(),
             unit: "instructions".into(),
-            value: ratio,
-            reference: 1.0,
-            ratio,
+            value: ratio * 2.0,
+            reference: Some(2.0),
             full: 1.25,
             zero: 6.0,
         }
@@ -367,6 +375,19 @@ mod tests {
         assert_eq!(figure(6.0).share(), 0.0);
         let middle = (1.25f64 * 6.0).sqrt();
         assert!((figure(middle).share() - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn where_more_is_better_points_follow_the_logarithm_the_other_way() {
+        let utilisation = |value| Figure { value, reference: None, full: 80.0, zero: 20.0, ..figure(1.0) };
+        let shares = [90.0, 80.0, 40.0, 20.0, 5.0, 0.0].map(|value| utilisation(value).share());
+        assert_eq!(shares, [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn nothing_at_all_is_the_best_where_less_is_better() {
+        let locks = |value| Figure { value, reference: None, full: 0.02, zero: 1.0, ..figure(1.0) };
+        assert_eq!([locks(0.0).share(), locks(0.02).share(), locks(1.0).share()], [1.0, 1.0, 0.0]);
     }
 
     #[test]

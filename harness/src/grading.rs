@@ -113,10 +113,12 @@ fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed<'a>) -> Ve
 }
 
 fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &Boots) -> Option<GradedSession> {
-    let phases = |weighed: &Weighed<'_>| match weighed.get(&planned.id) {
-        Some(Ok(evidence)) => evidence.phases.iter().map(|(phase, figures)| ((*phase).to_owned(), *figures)).collect(),
-        _ => BTreeMap::new(),
+    let shown = |weighed: &Weighed<'_>| match weighed.get(&planned.id) {
+        Some(Ok(evidence)) => (evidence.weighed.phases.clone(), evidence.weighed.tables.clone()),
+        _ => (BTreeMap::new(), Vec::new()),
     };
+    let (phases, tables) = shown(own);
+    let (reference, reference_tables) = shown(others);
     let mut graded = GradedSession {
         id: planned.id.0.clone(),
         arguments: planned.options.to_string(),
@@ -126,8 +128,10 @@ fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &B
         excerpt: Vec::new(),
         damage: Vec::new(),
         operations: 0,
-        phases: phases(own),
-        reference: phases(others),
+        phases,
+        reference,
+        tables,
+        reference_tables,
     };
     match own.get(&planned.id)? {
         Err(reason) => {
@@ -139,7 +143,7 @@ fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &B
             graded.ending = ending_word(reading);
             graded.explanation = reading.ending.to_string();
             graded.damage = reading.damage.iter().map(ToString::to_string).collect();
-            graded.operations = evidence.operations();
+            graded.operations = evidence.weighed.operations;
             if let Some(Booted::Ran { places, .. }) = boots.get(&planned.id) {
                 graded.excerpt = excerpt::of(reading, places);
             }

@@ -2,9 +2,10 @@
 
 use crate::evidence::{Doubt, Evidence};
 use crate::grade::{Figure, GradedCheck, Points, Score, SessionFinding, Verdict};
-use crate::lab::{Check, Judge, Rule};
+use crate::lab::{Bound, Check, Judge, Rule};
 use crate::owner::Owner;
 use crate::serial::ktap::Status;
+use crate::subject::Quantity;
 
 /// The most findings that a check explains, over all its sessions.
 const EXPLAINED: usize = 3;
@@ -156,7 +157,7 @@ const fn status(status: Status) -> &'static str {
 
 fn by_metric(
     metric: &str,
-    (full, zero): (f64, f64),
+    bounds: (Bound, Bound),
     given: Option<&Rule>,
     exhibits: &Exhibits<'_>,
 ) -> Result<(Verdict, Option<Figure>), Verdict> {
@@ -171,8 +172,41 @@ fn by_metric(
     } else if let Some(doubt) = boots.iter().find_map(|boot| boot.doubt_of_trace()) {
         return Err(doubt.into());
     }
-    let value = value_of(metric, &boots)
+    let Quantity { value, unit } = figure_of(metric, &boots)
         .ok_or_else(|| blame(None, format!("the trace yields no {metric}: the phase has no operations")))?;
+    let (full, zero) = bounds;
+    let reference = match full {
+        Bound::Ratio(_) => Some(reference_of(metric, exhibits)?),
+        Bound::Absolute(_) => None,
+    };
+    let figure = Figure {
+        metric: metric.to_owned(),
+        unit: unit.to_owned(),
+        value,
+        reference,
+        full: full.number(),
+        zero: zero.number(),
+    };
+    if figure.share() >= 1.0 {
+        return Ok((Verdict::Pass, Some(figure)));
+    }
+    let beside = figure.reference.map_or(String::new(), |reference| {
+        format!(", {:.2} times the reference's {}", figure.measured(), short(reference))
+    });
+    let reason = format!("{metric} is {} {unit}{beside}; {full} earns all points, {zero} or worse none", short(value));
+    Ok((blame(None, reason), Some(figure)))
+}
+
+/// A number with a decimal, or with three digits that count where it is small.
+fn short(value: f64) -> String {
+    if value == 0.0 || value.abs() >= 1.0 {
+        return format!("{value:.1}");
+    }
+    let decimals = (2.0 - value.abs().log10().floor()).clamp(3.0, 9.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+fn reference_of(metric: &str, exhibits: &Exhibits<'_>) -> Result<f64, Verdict> {
     let ours = |reason: String| Verdict::Error { reason: format!("the reference cannot be compared with: {reason}") };
     let reference = available(&exhibits.reference).map_err(|verdict| match verdict {
         Verdict::Error { reason } => ours(reason),
@@ -181,28 +215,21 @@ fn by_metric(
     if let Some(doubt) = reference.iter().find_map(|boot| boot.doubt_of_trace()) {
         return Err(ours(doubt.reason));
     }
-    let reference = value_of(metric, &reference).filter(|value| *value > 0.0);
-    let reference = reference.ok_or_else(|| ours(format!("its trace yields no {metric}")))?;
-    let figure = Figure {
-        metric: metric.to_owned(),
-        unit: "guest instructions".to_owned(),
-        value,
-        reference,
-        ratio: value / reference,
-        full,
-        zero,
-    };
-    if figure.ratio <= full {
-        return Ok((Verdict::Pass, Some(figure)));
-    }
-    let reason = format!(
-        "{metric} is {value:.1} guest instructions, {:.2} times the reference's {reference:.1}; up to {full}x earns all points, from {zero}x none",
-        figure.ratio
-    );
-    Ok((blame(None, reason), Some(figure)))
+    let figure = figure_of(metric, &reference).map(|quantity| quantity.value).filter(|value| *value > 0.0);
+    figure.ok_or_else(|| ours(format!("its trace yields no {metric}")))
 }
 
-fn value_of(metric: &str, boots: &[&Evidence<'_>]) -> Option<f64> {
-    let (phase, statistic) = metric.rsplit_once('.')?;
-    boots.first()?.phases.get(phase)?.get(statistic)
+fn figure_of(metric: &str, boots: &[&Evidence<'_>]) -> Option<Quantity> {
+    boots.first()?.weighed.figures.get(metric).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_figures_keep_the_digits_that_tell_them_apart() {
+        let shown = [0.0, 0.0123456, 0.5, 52.66, 1234.0].map(short);
+        assert_eq!(shown, ["0.0", "0.0123", "0.500", "52.7", "1234.0"]);
+    }
 }

@@ -30,6 +30,7 @@ pub mod serial;
 pub mod session;
 pub mod similar;
 pub mod source_tree;
+pub mod subject;
 pub mod submission;
 pub mod symbols;
 pub mod trace;

@@ -6,9 +6,9 @@ use abi::boot::{MAX_ARENA_REGIONS, Options};
 
 use crate::kind::Kind;
 use crate::lab::{Deadline, Judge, Lab, Session, SessionId};
-use crate::oracle;
 use crate::seed::Seed;
 use crate::session::Boot;
+use crate::subject;
 
 /// A boot that is due.
 #[derive(Debug, Clone)]
@@ -41,10 +41,7 @@ pub fn boots(lab: &Lab, seed: Seed, wanted: impl Fn(&Session) -> bool) -> Vec<Pl
 
 /// A script line, with the seed where its program draws from one.
 fn with_seed(line: &str, seed: Seed) -> String {
-    match oracle::workload_of(line) {
-        Some(_) => format!("{line} --seed {}", seed.0),
-        None => line.to_owned(),
-    }
+    if subject::draws(line) { format!("{line} --seed {}", seed.0) } else { line.to_owned() }
 }
 
 fn options(lab: &Lab, session: &Session, tick: Option<u64>) -> Options {

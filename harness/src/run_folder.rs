@@ -4,17 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use abi::page::KERNEL_CLIENT;
-
 use crate::excerpt::Places;
 use crate::grade::Grade;
 use crate::grading::{Booted, Boots};
 use crate::lab::SessionId;
-use crate::oracle::{requests, workload_of};
 use crate::report::json;
 use crate::serial::reading::Reading;
 use crate::session::store;
-use crate::trace::What;
+use crate::subject::{self, Weighing};
 use crate::write;
 
 /// Why a run could not be kept or read again.
@@ -125,10 +122,11 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn save_trace(&self, id: &SessionId, script: &[String], reading: &Reading) -> Result<(), RunFolderError> {
-        if reading.trace.is_empty() {
+        let texts: Vec<String> = subject::trace_texts(&Weighing { script, reading, oracles: &[] }).collect();
+        if texts.is_empty() {
             return Ok(());
         }
-        self.write(&self.root.join("traces").join(format!("{id}.txt")), trace_text(script, reading).as_bytes())
+        self.write(&self.root.join("traces").join(format!("{id}.txt")), texts.join("\n").as_bytes())
     }
 
     /// Keeps the grade, which makes the run complete.
@@ -188,32 +186,4 @@ impl RunFolder {
 
 fn places_file(folder: &Path, id: &SessionId) -> PathBuf {
     folder.join(format!("{id}.places.json"))
-}
-
-fn trace_text(script: &[String], reading: &Reading) -> String {
-    use std::fmt::Write as _;
-    let workloads: Vec<_> = script.iter().filter_map(|line| workload_of(line)).collect();
-    let phases = requests::compare(&workloads, &reading.trace).phases;
-    let mut text = String::from("# number  client hart instructions  operation  (phase, where it changes)\n");
-    let mut phase = "";
-    for (at, operation) in reading.trace.iter().enumerate() {
-        let client = match operation.client {
-            KERNEL_CLIENT => "kernel".to_owned(),
-            client => client.to_string(),
-        };
-        let what = match operation.what {
-            What::Allocate { pages, answer: Ok(address) } => format!("allocate {pages} -> {address:#x}"),
-            What::Allocate { pages, answer: Err(error) } => format!("allocate {pages} -> {error}"),
-            What::Free { address, pages, answer: Ok(()) } => format!("free {pages} at {address:#x}"),
-            What::Free { address, pages, answer: Err(error) } => format!("free {pages} at {address:#x} -> {error}"),
-            What::Statistics(said) => format!("statistics -> {} free in {:?}", said.free_pages, said.free_blocks),
-        };
-        let changed = if phases[at].is_empty() || phases[at] == phase { "" } else { phases[at] };
-        phase = if phases[at].is_empty() { phase } else { phases[at] };
-        let note = if changed.is_empty() { String::new() } else { format!("  ({changed})") };
-        // Writing to a string cannot fail.
-        let _ =
-            writeln!(text, "{at:>8} {client:>8} {:>4} {:>12}  {what}{note}", operation.hart, operation.instructions);
-    }
-    text
 }

@@ -11,6 +11,7 @@ use crate::course::Course;
 use crate::kind::Kind;
 use crate::lab::Lab;
 use crate::lab::mutant::Mutant;
+use crate::lab::solution::Solution;
 use crate::owner::Owner;
 use crate::{digest, files};
 
@@ -23,6 +24,8 @@ pub enum Overlay<'a> {
     Submission(&'a BTreeMap<PathBuf, Vec<u8>>),
     /// The files that students start from: `labs/<id>/handout/`.
     Starter,
+    /// The files of another right solution, and the course's own where it has none.
+    Solution(&'a Solution),
     /// The edits of a known-wrong solution.
     Mutant(&'a Mutant),
 }
@@ -121,6 +124,9 @@ impl SourceTree {
                     lay(path, content);
                 }
             }
+            Overlay::Solution(solution) => {
+                solution.files.iter().for_each(|(path, content)| lay(path, content.clone()));
+            }
             Overlay::Mutant(mutant) => {
                 for edit in &mutant.edits {
                     let text = files.get(&edit.file).and_then(|file| std::str::from_utf8(&file.content).ok());
@@ -141,13 +147,6 @@ impl SourceTree {
         let names: Vec<_> = names.collect();
         let digest = digest::of_parts(names.iter().map(|(name, content)| (name.as_bytes(), *content)));
         Ok(Self { taken, own: matches!(overlay, Overlay::Reference), digest, files })
-    }
-
-    /// SHA-256, in hex, over the files that the lab takes: what the seed is drawn from.
-    pub fn taken_digest(&self) -> String {
-        let name = |path: &PathBuf| path.display().to_string();
-        let named: Vec<_> = self.taken.iter().map(|(path, content)| (name(path), content.as_slice())).collect();
-        digest::of_parts(named.iter().map(|(name, content)| (name.as_bytes(), *content)))
     }
 
     /// Whether the tree has a file at this path.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::failure::Failure;
 use super::{Context, judges, terminal};
 use crate::course::CourseError;
-use crate::lab::mutant;
 use crate::lab::read::ReadError;
+use crate::lab::{mutant, solution};
 use crate::owner::Owner;
 use crate::runner::chain;
 
@@ -19,12 +19,14 @@ pub fn labs(context: &Context, check: bool) -> Result<ExitCode, Failure> {
         match lab {
             Err(error) => wrong.push(CourseError::File(error)),
             Ok(lab) => text.push_str(&format!(
-                "{:<18} {:>4} points  {:<28} {} checks, {} sessions, {} mutants\n",
+                "{:<18} {:>4} points  {:<28} {} checks, {} sessions, {} solutions, {} mutants\n",
                 lab.id.0,
                 lab.points,
                 lab.title,
                 lab.checks.len(),
                 lab.sessions.len(),
+                // The reference is one of them.
+                1 + solution::files(&lab).len(),
                 mutant::files(&lab).len()
             )),
         }
@@ -37,7 +39,7 @@ pub fn labs(context: &Context, check: bool) -> Result<ExitCode, Failure> {
         eprintln!("{}", report(error));
     }
     match (wrong.is_empty(), check) {
-        (true, true) => terminal::print("labs, kernel kinds, mutants and starters are sound\n"),
+        (true, true) => terminal::print("labs, kernel kinds, starters, solutions and mutants are sound\n"),
         (true, false) => Ok(ExitCode::SUCCESS),
         (false, _) => Ok(Owner::Caller.exit_code().into()),
     }

@@ -16,8 +16,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::cache::Cache;
 use crate::course::Course;
 use crate::lab::read::Judges;
-use crate::oracle::{self, metrics};
-use crate::seed;
+use crate::oracle;
+use crate::{seed, subject};
 use failure::Failure;
 
 /// Grades the branches of operating-system labs.
@@ -143,7 +143,7 @@ impl Context {
 
 /// What checks can be judged by, for the readers of lab files.
 fn judges() -> Judges<'static> {
-    Judges { oracles: oracle::NAMES, statistics: &metrics::STATISTICS, workload_programs: &oracle::WORKLOAD_PROGRAMS }
+    Judges { oracles: oracle::NAMES, subjects: &subject::SUBJECTS }
 }
 
 /// Reads the command line, does what it says, and answers with the exit code.

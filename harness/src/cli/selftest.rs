@@ -10,6 +10,7 @@ use crate::event::Silent;
 use crate::grade::{Build, Grade, Points, Verdict};
 use crate::kind::Kind;
 use crate::lab::mutant::{self, Mutant};
+use crate::lab::solution::{self, Solution};
 use crate::lab::{KindId, Lab};
 use crate::owner::Owner;
 use crate::runner::Job;
@@ -17,21 +18,20 @@ use crate::seed::Choice;
 use crate::source_tree::Overlay;
 use crate::submission::Submission;
 
-/// The share of a lab's points, in percent, that its starter must stay below.
-const STARTER_PERCENT: f64 = 20.0;
-
 /// A solution with what the lab must say of it.
-enum Solution {
+enum Tried {
     Reference,
     Starter,
+    Solution(Box<Solution>),
     Mutant(Box<Mutant>),
 }
 
-impl Solution {
+impl Tried {
     fn name(&self) -> &str {
         match self {
             Self::Reference => "reference",
             Self::Starter => "starter",
+            Self::Solution(solution) => &solution.name,
             Self::Mutant(mutant) => &mutant.name,
         }
     }
@@ -40,12 +40,13 @@ impl Solution {
         match self {
             Self::Reference => Overlay::Reference,
             Self::Starter => Overlay::Starter,
+            Self::Solution(solution) => Overlay::Solution(solution),
             Self::Mutant(mutant) => Overlay::Mutant(mutant),
         }
     }
 
     /// What the grade should have been and is not.
-    fn complaint(&self, grade: &Grade) -> Option<String> {
+    fn complaint(&self, lab: &Lab, grade: &Grade) -> Option<String> {
         let failed =
             |id: &str| grade.checks.iter().any(|check| check.id == id && matches!(check.verdict, Verdict::Fail { .. }));
         if let Build::Refused { reason, .. } | Build::Error { reason } = &grade.build {
@@ -56,16 +57,10 @@ impl Solution {
             return Some(format!("check {} could not be judged: {reason}", check.id));
         }
         match self {
-            Self::Reference => {
-                let lost = grade.checks.iter().find(|check| check.points.earned != check.points.max)?;
-                let reason = match &lost.verdict {
-                    Verdict::Fail { reason, .. } => reason.as_str(),
-                    _ => "",
-                };
-                Some(format!("it must earn all points, and loses some in {}: {reason}", lost.id))
-            }
+            Self::Reference => lost(grade, |_| false),
+            Self::Solution(solution) => lost(grade, |id| solution.may_fail.iter().any(|check| check.0 == id)),
             Self::Starter => {
-                let most = grade.points.max.share(STARTER_PERCENT / 100.0);
+                let most = Points::whole(lab.starter_below);
                 (grade.points.earned >= most)
                     .then(|| format!("it must earn less than {most} points, and earns {}", grade.points.earned))
             }
@@ -76,6 +71,16 @@ impl Solution {
             }
         }
     }
+}
+
+/// The first check that does not earn all its points, with why; those that may are passed over.
+fn lost(grade: &Grade, may: impl Fn(&str) -> bool) -> Option<String> {
+    let lost = grade.checks.iter().find(|check| check.points.earned != check.points.max && !may(&check.id))?;
+    let reason = match &lost.verdict {
+        Verdict::Fail { reason, .. } => reason.as_str(),
+        _ => "",
+    };
+    Some(format!("it must earn all points of {}, and does not: {reason}", lost.id))
 }
 
 /// Proves that labs accept what is right and catch what is wrong.
@@ -104,17 +109,21 @@ pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failu
 }
 
 fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, kind: &Kind) -> Result<usize, Failure> {
-    let mut solutions = vec![Solution::Reference, Solution::Starter];
+    let mut solutions = vec![Tried::Reference, Tried::Starter];
+    for file in solution::files(lab) {
+        let solution = solution::read(&file, lab, kind).map_err(crate::course::CourseError::File)?;
+        solutions.push(Tried::Solution(Box::new(solution)));
+    }
     for file in mutant::files(lab) {
         let mutant = mutant::read(&file, lab, kind, &context.course.root).map_err(crate::course::CourseError::File)?;
-        solutions.push(Solution::Mutant(Box::new(mutant)));
+        solutions.push(Tried::Mutant(Box::new(mutant)));
     }
     solutions.retain(|solution| {
         options.solution.is_empty() || options.solution.iter().any(|pattern| pattern.is_match(solution.name()))
     });
     let widest = solutions.iter().map(|solution| solution.name().len()).max().unwrap_or(0);
     terminal::print(&format!(
-        "{} in {id}: P passed, F failed, f failed and must, E could not be judged, - not run\n",
+        "{} in {id}: P passed, F failed, f failed as it must or may, E could not be judged, - not run\n",
         lab.id
     ))?;
     for (column, check) in lab.checks.iter().enumerate() {
@@ -123,7 +132,7 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
     let mut wrong = 0;
     for solution in &solutions {
         let grade = grade(context, options, lab, kind, solution)?;
-        let complaint = solution.complaint(&grade);
+        let complaint = solution.complaint(lab, &grade);
         let points: Points = grade.points.earned;
         let verdict = |id: &str| grade.checks.iter().find(|check| check.id == id).map(|check| &check.verdict);
         let row: Vec<&str> =
@@ -138,20 +147,25 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
     Ok(wrong)
 }
 
-fn letter(solution: &Solution, id: &str, verdict: Option<&Verdict>) -> &'static str {
-    let must = matches!(solution, Solution::Mutant(mutant) if mutant.fails.iter().any(|check| check.0 == id));
+fn letter(solution: &Tried, id: &str, verdict: Option<&Verdict>) -> &'static str {
+    let due = match solution {
+        Tried::Mutant(mutant) => &mutant.fails[..],
+        Tried::Solution(solution) => &solution.may_fail,
+        Tried::Reference | Tried::Starter => &[],
+    };
+    let due = due.iter().any(|check| check.0 == id);
     match verdict {
         Some(Verdict::Pass) => "P",
-        Some(Verdict::Fail { .. }) if must => "f",
+        Some(Verdict::Fail { .. }) if due => "f",
         Some(Verdict::Fail { .. }) => "F",
         Some(Verdict::Error { .. }) => "E",
         Some(Verdict::Skipped { .. }) | None => "-",
     }
 }
 
-fn grade(context: &Context, options: &Selftest, lab: &Lab, kind: &Kind, solution: &Solution) -> Result<Grade, Failure> {
+fn grade(context: &Context, options: &Selftest, lab: &Lab, kind: &Kind, solution: &Tried) -> Result<Grade, Failure> {
     let wanted: BTreeSet<&str> = match solution {
-        Solution::Mutant(mutant) if options.quick => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
+        Tried::Mutant(mutant) if options.quick => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
         _ => lab.checks.iter().map(|check| check.id.0.as_str()).collect(),
     };
     let submission = Submission::reference(lab);

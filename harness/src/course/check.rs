@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Course, CourseError, folders_with};
 use crate::kind;
-use crate::lab::mutant;
 use crate::lab::read::{self as lab_file, Judges, Known};
+use crate::lab::{mutant, solution};
 
 impl Course {
-    /// Reads every kernel kind, lab and mutant, looks for every starter, and answers all that is wrong.
+    /// Reads every kernel kind, lab, mutant and solution, looks for every starter, and answers all that is wrong.
     ///
     /// # Errors
     /// When the course's folders cannot be read.
@@ -43,6 +43,8 @@ impl Course {
             let mutants = mutant::files(&lab).into_iter();
             let read = mutants.filter_map(|path| mutant::read(&path, &lab, kind, &self.root).err());
             wrong.extend(read.map(CourseError::File));
+            let solutions = solution::files(&lab).into_iter();
+            wrong.extend(solutions.filter_map(|path| solution::read(&path, &lab, kind).err()).map(CourseError::File));
         }
         Ok(wrong)
     }

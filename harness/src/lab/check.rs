@@ -3,7 +3,7 @@
 use super::read::Judges;
 use super::session::Sessions;
 use super::values;
-use super::{Check, CheckId, Clock, Judge, Rule, Session, SessionId};
+use super::{Bound, Check, CheckId, Clock, Judge, Rule, Session, SessionId};
 use crate::similar;
 use crate::yaml::{Fields, Node, Problem, Reader};
 
@@ -183,48 +183,57 @@ fn read_metric(
     [full_node, zero_node, given_node]: [Option<&Node>; 3],
     judges: &Judges<'_>,
 ) -> Option<Judged> {
-    let statistics = judges.statistics;
+    let statistics: Vec<&str> = judges.subjects.iter().flat_map(|subject| subject.statistics).copied().collect();
     let expected = format!("a metric, `PHASE.STATISTIC` with one of {} as the statistic", statistics.join(", "));
     let metric = reader.parsed(node, &expected, |word| {
         let (phase, statistic) = word.rsplit_once('.')?;
         (!phase.is_empty() && statistics.contains(&statistic)).then(|| word.to_owned())
     });
-    let mut ratio = |key: &'static str, node: Option<&Node>| {
-        const EXPECTED: &str = "a ratio to the reference from 1x up, as in `1.25x`";
+    let mut bound = |key: &'static str, node: Option<&Node>| {
+        const EXPECTED: &str = "a ratio to the reference, as in `1.25x`, or a number above zero";
         let Some(node) = node else {
             let problem = Problem::MissingKey { key, of: "a check with a metric", expected: EXPECTED.to_owned() };
             reader.note(fields.at(), problem);
             return None;
         };
-        reader.parsed(node, EXPECTED, values::ratio)
+        reader.parsed(node, EXPECTED, values::bound)
     };
-    let (full, zero) = (ratio("full", full_node), ratio("zero", zero_node));
+    let (full, zero) = (bound("full", full_node), bound("zero", zero_node));
     let given = given_node.map(|node| read_rule(node, reader, judges.oracles));
     let given = match given {
         None => None,
         Some(given) => Some(given?.0),
     };
     let (metric, full, zero) = (metric?, full?, zero?);
-    if full >= zero {
-        let text = format!("`full` must be below `zero`: {full}x would earn everything, and {zero}x nothing");
+    let conflict = match (full, zero) {
+        (Bound::Ratio(full), Bound::Ratio(zero)) | (Bound::Absolute(full), Bound::Absolute(zero)) => {
+            (full == zero).then(|| "`full` and `zero` are the same: points must have somewhere to fall off".to_owned())
+        }
+        _ => Some(format!("`full` and `zero` must both be ratios, or both be numbers, and are {full} and {zero}")),
+    };
+    if let Some(text) = conflict {
         reader.note(full_node?.at.clone(), Problem::Conflict(text));
         return None;
     }
-    let title = format!("`{metric}` is near the reference's");
+    let title = match full {
+        Bound::Ratio(_) => format!("`{metric}` is near the reference's"),
+        Bound::Absolute(_) => format!("`{metric}` is near {full}"),
+    };
     Some((Judge::Metric { metric, full, zero, given }, title))
 }
 
 /// Notes where a session cannot give what a judge needs.
 fn suits(judge: &Judge, node: &Node, session: &Session, sessions: usize, reader: &mut Reader<'_>, judges: &Judges<'_>) {
+    let programs: Vec<&str> = judges.subjects.iter().flat_map(|subject| subject.programs).copied().collect();
     let runs_workload = || {
         let program = |line: &String| line.split_ascii_whitespace().next().map(str::to_owned).unwrap_or_default();
-        session.run.iter().map(program).any(|program| judges.workload_programs.contains(&program.as_str()))
+        session.run.iter().map(program).any(|program| programs.contains(&program.as_str()))
     };
     let id = &session.id;
     let text = match judge {
         Judge::Oracle(_) if !runs_workload() => format!(
             "session `{id}` runs no program with a workload ({}), so an oracle has nothing to judge",
-            judges.workload_programs.join(", ")
+            programs.join(", ")
         ),
         Judge::Metric { .. } if sessions > 1 || session.ticks.len() > 1 => {
             "a metric is read from one boot: one session with at most one tick".to_owned()

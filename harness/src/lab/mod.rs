@@ -6,11 +6,12 @@ mod check;
 pub mod mutant;
 pub mod read;
 mod session;
+pub mod solution;
 pub mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use abi::boot::{ArenaRegion, PageSource};
 use regex::Regex;
@@ -52,6 +53,8 @@ pub struct Lab {
     pub title: String,
     /// The points of all checks together.
     pub points: u32,
+    /// The points that the files students start from must stay below.
+    pub starter_below: u32,
     /// The folder that `lab.yaml` lies in.
     pub folder: PathBuf,
     /// SHA-256, in hex, of `lab.yaml`: the version that the seed and the grade name.
@@ -64,6 +67,15 @@ pub struct Lab {
     pub sessions: Vec<Session>,
     /// The graded items, in the order of the file.
     pub checks: Vec<Check>,
+}
+
+/// The YAML files of a folder, in order of name; none where there is no folder.
+fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
+    paths.sort();
+    paths
 }
 
 /// What a lab takes and builds of one kernel kind.
@@ -165,15 +177,15 @@ pub struct Check {
 pub enum Judge {
     /// By the rules of an oracle, over the whole trace; the workload must be complete.
     Oracle(Rule),
-    /// By a figure beside the reference's: `full` times the reference's or less earns all points, `zero` times
-    /// or more none, and between them the points follow the logarithm.
+    /// By a figure: `full` or better earns all points, `zero` or worse none, and between them the points follow the
+    /// logarithm. Less is better, unless `full` is above `zero`.
     Metric {
         /// `<phase>.<statistic>`.
         metric: String,
-        /// The ratio that earns everything.
-        full: f64,
-        /// The ratio that earns nothing.
-        zero: f64,
+        /// What earns everything.
+        full: Bound,
+        /// What earns nothing, of the same kind as `full`.
+        zero: Bound,
         /// Rules that must hold in the same session for the figure to count: being wrong is often quick.
         given: Option<Rule>,
     },
@@ -184,6 +196,32 @@ pub enum Judge {
     Ends,
     /// By a pattern in the console text.
     Console(Regex),
+}
+
+/// What a figure is measured against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    /// That many times the reference's figure.
+    Ratio(f64),
+    /// The figure itself.
+    Absolute(f64),
+}
+
+impl Bound {
+    /// The number, whatever it is measured against.
+    pub const fn number(self) -> f64 {
+        let (Self::Ratio(number) | Self::Absolute(number)) = self;
+        number
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ratio(ratio) => write!(f, "{ratio}x"),
+            Self::Absolute(number) => number.fmt(f),
+        }
+    }
 }
 
 /// What an oracle is asked.

@@ -40,12 +40,7 @@ impl Edit {
 
 /// The files of a lab's mutants, in order of name.
 pub fn files(lab: &Lab) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(lab.folder.join("mutants"));
-    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut paths: Vec<_> =
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
-    paths.sort();
-    paths
+    super::yaml_files(&lab.folder.join("mutants"))
 }
 
 /// Reads a mutant of a lab, and tries its edits on the course's own tree of `kind`.

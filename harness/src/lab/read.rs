@@ -10,6 +10,7 @@ use super::{KindId, Lab, LabId, LabKernel};
 use crate::digest;
 use crate::kind::Kind;
 use crate::owner::Owner;
+use crate::subject::Subject;
 use crate::yaml::{self, Defects, Fields, Node, Problem, Reader};
 
 /// The file that makes a folder a lab.
@@ -31,10 +32,8 @@ pub struct Known<'a> {
 pub struct Judges<'a> {
     /// Each oracle by name, with its groups of rules and what each means for a student.
     pub oracles: &'a [(&'a str, &'a [(&'a str, &'a str)])],
-    /// What a metric can end in: `mean`, `p99` …
-    pub statistics: &'a [&'a str],
-    /// The programs whose arguments are a workload.
-    pub workload_programs: &'a [&'a str],
+    /// What can be under test: the programs that drive it, and the figures that it yields.
+    pub subjects: &'a [Subject],
 }
 
 /// Why there is no lab.
@@ -82,6 +81,7 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
     let title = title.and_then(|node| reader.text(node, "a title"));
     let points_node = fields.required(reader, "points", "the points of all checks together");
     let points = points_node.and_then(|node| reader.integer(node, 1..=1_000_000));
+    let starter_below = fields.optional("starter-below").map(|node| reader.integer(node, 1..=1_000_000));
     let seed_key = fields.optional("seed-key").map(|node| reader.path(node, "the lab's folder"));
     let kernels = fields.required(reader, "kernels", "a mapping from kernel kinds to what is taken of each");
     let kernels = kernels.map(|node| read_kernels(node, reader, known));
@@ -104,6 +104,7 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
         id: LabId(id?),
         title: title?.to_owned(),
         points: u32::try_from(points?).ok()?,
+        starter_below: u32::try_from(starter_below.unwrap_or(Some(points? / 5))?).ok()?,
         folder: folder.to_owned(),
         version: digest::of_bytes(source.as_bytes()),
         seed_key: seed_key.transpose_flat()?,

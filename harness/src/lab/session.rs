@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use abi::boot::{ArenaRegion, MAX_ARENA_REGIONS, PageSource};
 use abi::page::{MAX_ORDER, PAGE_SIZE};
-use abi::workload::Workload;
 
 use super::read::Known;
 use super::values;
 use super::{Clock, Deadline, Nanoseconds, Session, SessionId};
+use crate::subject::Subject;
 use crate::yaml::{Node, Problem, Reader, is_name};
 
 /// Where a session's deadline lies unless the lab says: guest time that no correct run comes near.
@@ -46,7 +46,7 @@ pub(super) fn read_sessions(node: &Node, reader: &mut Reader<'_>, known: &Known<
 fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Known<'_>) -> Option<Session> {
     let mut fields = reader.fields(node, "a session")?;
     let run = fields.required(reader, "run", "a script line, or a list of them");
-    let run = run.and_then(|node| read_run(node, reader, known.judges.workload_programs));
+    let run = run.and_then(|node| read_run(node, reader, known.judges.subjects));
     let harts = fields.optional("harts").map_or(Some(1), |node| reader.integer(node, 1..=8));
     let clock =
         fields.optional("clock").map_or(Some("virtual"), |node| reader.known(node, "clock", &["virtual", "parallel"]));
@@ -109,7 +109,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     })
 }
 
-fn read_run(node: &Node, reader: &mut Reader<'_>, workload_programs: &[&str]) -> Option<Vec<String>> {
+fn read_run(node: &Node, reader: &mut Reader<'_>, subjects: &[Subject]) -> Option<Vec<String>> {
     const EXPECTED: &str = "a script line (a program and its arguments), or a list of them";
     let mut lines = Vec::new();
     for item in reader.one_or_more(node, EXPECTED)? {
@@ -124,11 +124,12 @@ fn read_run(node: &Node, reader: &mut Reader<'_>, workload_programs: &[&str]) ->
             reader.wrong_value::<()>(item, "a script line: it must begin with the name of a program");
             continue;
         }
-        if workload_programs.contains(&program) {
-            if words.clone().any(|word| word == "--seed") {
+        if let Some(subject) = subjects.iter().find(|subject| subject.programs.contains(&program)) {
+            let arguments = line.trim_start().strip_prefix(program).unwrap_or_default();
+            if words.any(|word| word == "--seed") {
                 let text = "a script line has no `--seed`: the harness adds the one that the grade names";
                 reader.note(item.at.clone(), Problem::Conflict(text.to_owned()));
-            } else if let Err(bad) = Workload::parse(words) {
+            } else if let Err(bad) = (subject.check_arguments)(arguments) {
                 reader.note(item.at.clone(), Problem::Conflict(format!("in `{line}`, {bad}")));
             }
         }

@@ -3,7 +3,7 @@
 use abi::boot::ArenaRegion;
 use abi::page::MAX_ORDER;
 
-use super::Deadline;
+use super::{Bound, Deadline};
 
 /// A length of time in nanoseconds: `7us`, `10ms`, `2s`.
 pub fn nanoseconds(word: &str) -> Option<u64> {
@@ -37,10 +37,13 @@ pub fn arena_region(word: &str) -> Option<ArenaRegion> {
     (region.pages > 0 && region.skew < 1 << MAX_ORDER).then_some(region)
 }
 
-/// A ratio to the reference: `1.25x`.
-pub fn ratio(word: &str) -> Option<f64> {
-    let number: f64 = word.strip_suffix('x')?.parse().ok()?;
-    (number.is_finite() && number >= 1.0).then_some(number)
+/// What earns all or no points of a figure: a ratio to the reference, `1.25x`, or a number, `84`.
+pub fn bound(word: &str) -> Option<Bound> {
+    let positive = |number: &str| number.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    match word.strip_suffix('x') {
+        Some(ratio) => positive(ratio).map(Bound::Ratio),
+        None => positive(word).map(Bound::Absolute),
+    }
 }
 
 /// A size in MiB: `128M`, `1G`.
@@ -78,15 +81,16 @@ mod tests {
     }
 
     #[test]
-    fn arenas_ratios_and_sizes_out_of_range_are_none() {
+    fn arenas_bounds_and_sizes_out_of_range_are_none() {
         assert_eq!(arena_region("4099+3"), Some(ArenaRegion { pages: 4099, skew: 3 }));
         assert_eq!(arena_region("12"), Some(ArenaRegion { pages: 12, skew: 0 }));
         assert_eq!(arena_region("0"), None);
         assert_eq!(arena_region("12+1024"), None);
-        assert_eq!(ratio("1.25x"), Some(1.25));
-        assert_eq!(ratio("0.5x"), None);
-        assert_eq!(ratio("NaNx"), None);
-        assert_eq!(ratio("6"), None);
+        assert_eq!(bound("1.25x"), Some(Bound::Ratio(1.25)));
+        assert_eq!(bound("0.02"), Some(Bound::Absolute(0.02)));
+        for wrong in ["0x", "-1x", "NaNx", "0", "inf", "", "x", "1.25 x"] {
+            assert_eq!(bound(wrong), None, "{wrong}");
+        }
         assert_eq!(mebibytes("128M"), Some(128));
         assert_eq!(mebibytes("1G"), Some(1024));
         assert_eq!(mebibytes("é"), None);

@@ -9,12 +9,10 @@ pub mod requests;
 
 use std::collections::BTreeMap;
 
-use abi::workload::Workload;
-
 use crate::trace::{Operation, Pool};
 use finding::Finding;
 
-/// A trace with what is known of how it came to be.
+/// A trace of a pool of pages, with what is known of how it came to be.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
     /// The allocator that was driven.
@@ -33,7 +31,14 @@ pub struct Oracle {
     /// The groups of rules that a check can ask for, with what each means for a student.
     pub rules: &'static [(&'static str, &'static str)],
     /// Judges a trace by all of them.
-    pub judge: fn(&Case<'_>) -> Judgement,
+    pub judging: Judging,
+}
+
+/// How an oracle judges, by the subject whose traces it knows.
+#[derive(Debug, Clone, Copy)]
+pub enum Judging {
+    /// The trace of a pool of pages.
+    Pages(fn(&Case<'_>) -> Judgement),
 }
 
 /// What an oracle says of a trace.
@@ -73,14 +78,4 @@ pub const NAMES: &[(&str, &[(&str, &str)])] = &[(buddy::ORACLE.name, buddy::ORAC
 /// The oracle of that name.
 pub fn find(name: &str) -> Option<&'static Oracle> {
     ORACLES.iter().find(|oracle| oracle.name == name)
-}
-
-/// The programs that run a workload, so that their script lines say what must be in the trace.
-pub const WORKLOAD_PROGRAMS: [&str; 2] = ["buddytest", "buddybench"];
-
-/// The workload that a script line asks for, if its program runs one.
-pub fn workload_of(line: &str) -> Option<Workload> {
-    let mut words = line.split_ascii_whitespace();
-    let program = words.next()?;
-    WORKLOAD_PROGRAMS.contains(&program).then(|| Workload::parse(words).ok())?
 }

@@ -5,4 +5,5 @@ pub mod junit;
 pub mod live;
 pub mod map;
 pub mod safe;
+mod table;
 pub mod terminal;

@@ -3,7 +3,7 @@
 
 use console::Style;
 
-use super::{map, safe};
+use super::{map, safe, table};
 use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Points, SessionFinding, Verdict};
 
 /// Lines of compiler output that are shown; the rest is in the run directory.
@@ -47,8 +47,9 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
     let mut lines = Vec::new();
     build(grade, theme, &mut lines);
     lines.push(String::new());
-    table(grade, theme, &mut lines);
+    checks(grade, theme, &mut lines);
     throughput(grade, theme, &mut lines);
+    tables(grade, theme, &mut lines);
     for check in grade.checks.iter().filter(|check| !matches!(check.verdict, Verdict::Pass)) {
         lines.push(String::new());
         let (word, style) = theme.of(&check.verdict);
@@ -70,8 +71,9 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
 pub fn summary(grade: &Grade) -> String {
     let theme = Theme::new(false);
     let mut lines = Vec::new();
-    table(grade, &theme, &mut lines);
+    checks(grade, &theme, &mut lines);
     throughput(grade, &theme, &mut lines);
+    tables(grade, &theme, &mut lines);
     lines.push(total(grade, &theme));
     lines.join("\n")
 }
@@ -91,7 +93,7 @@ fn build(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
     }
 }
 
-fn table(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+fn checks(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
     let widest = grade.checks.iter().map(|check| check.id.chars().count()).max().unwrap_or(0);
     for check in &grade.checks {
         let (word, style) = theme.of(&check.verdict);
@@ -125,6 +127,20 @@ fn throughput(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
                 own.worst,
                 own.mean / reference
             ));
+        }
+    }
+}
+
+fn tables(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
+    for session in &grade.sessions {
+        for own in &session.tables {
+            let reference = session.reference_tables.iter().find(|reference| reference.title == own.title);
+            let drawn = table::draw(own, reference);
+            let mut drawn = drawn.iter().map(|line| safe::line(line));
+            lines.push(String::new());
+            let heading = drawn.next().unwrap_or_default();
+            lines.push(theme.dim.apply_to(format!("{heading}   (session {})", session.id)).to_string());
+            lines.extend(drawn);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::event::{Event, Listener, Side};
 use crate::excerpt::{self, Places};
 use crate::grading::{Booted, Boots};
 use crate::image::{Image, Outcome, Toolchain};
-use crate::lab::{Clock, Judge, SessionId};
+use crate::lab::{Bound, Clock, Judge, SessionId};
 use crate::plan::Planned;
 use crate::run_folder::RunFolderError;
 use crate::serial::reading::Reading;
@@ -138,7 +138,7 @@ impl Run<'_> {
 
     fn is_compared(&self, planned: &Planned) -> bool {
         self.job.lab.checks.iter().any(|check| {
-            matches!(check.judge, Judge::Metric { .. })
+            matches!(check.judge, Judge::Metric { full: Bound::Ratio(_), .. })
                 && self.job.wanted.contains(check.id.0.as_str())
                 && check.sessions.contains(&planned.session)
         })

@@ -41,6 +41,7 @@ impl Run<'_> {
 pub(super) fn describe(job: &Job<'_>) -> String {
     match job.overlay {
         Overlay::Starter => "the starter".to_owned(),
+        Overlay::Solution(solution) => format!("solution {}", solution.name),
         Overlay::Mutant(mutant) => format!("mutant {}", mutant.name),
         Overlay::Reference | Overlay::Submission(_) => job.submission.origin.to_string(),
     }

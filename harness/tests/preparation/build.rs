@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grader::course::Course;
 use grader::image::{self, BuildError, Image, Level, Order, Outcome, Progress, Refusal, Toolchain};
-use grader::lab::mutant;
+use grader::lab::{mutant, solution};
 use grader::source_tree::{Overlay, SourceTree, SourceTreeError};
 
 use crate::fake::{Fake, write};
@@ -101,10 +101,16 @@ fn overlays_lay_in_what_the_lab_takes_and_nothing_else() {
     let greedy = BTreeMap::from([(answer.to_owned(), b"x".to_vec()), (PathBuf::from("src/main.rs"), b"y".to_vec())]);
     let laid_in = fake.tree(Overlay::Submission(&greedy));
     assert_eq!(laid_in, fake.with_answer("x"), "a file that the lab does not take came in");
-    let digests = [&own, &starter, &mutated, &laid_in].map(|tree| (tree.digest.clone(), tree.taken_digest()));
-    for (index, one) in digests.iter().enumerate() {
-        assert!(digests[..index].iter().all(|other| other.0 != one.0 && other.1 != one.1));
-    }
+    let path = fake.path("course/labs/answer/solutions/other.yaml");
+    fs::create_dir_all(path.with_extension("").join("src")).unwrap();
+    fs::write(&path, "title: Another way\n").unwrap();
+    fs::write(path.with_extension("").join(answer), "other").unwrap();
+    let solution = solution::read(&path, &fake.lab(), &fake.kind()).unwrap();
+    let other = fake.tree(Overlay::Solution(&solution));
+    assert_eq!(other.taken[answer], b"other");
+
+    let digests = [&own, &starter, &mutated, &laid_in, &other].map(|tree| tree.digest.clone());
+    assert!(digests.iter().enumerate().all(|(index, one)| !digests[..index].contains(one)));
 }
 
 #[test]

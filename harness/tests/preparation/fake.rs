@@ -9,12 +9,12 @@ use grader::course::Course;
 use grader::kind::Kind;
 use grader::lab::read::Judges;
 use grader::lab::{KindId, Lab};
+use grader::subject::SUBJECTS;
 use tempfile::TempDir;
 
 pub const JUDGES: Judges<'static> = Judges {
     oracles: &[("buddy", &[("sound", "Blocks never overlap"), ("all", "Every rule holds")])],
-    statistics: &["mean", "p99"],
-    workload_programs: &["buddytest"],
+    subjects: &SUBJECTS,
 };
 
 pub const LAB: &str = r#"id: answer

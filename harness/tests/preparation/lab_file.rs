@@ -5,7 +5,7 @@ use std::fs;
 use grader::course::CourseError;
 use grader::kind::{self, Version};
 use grader::lab::read::{Known, ReadError, read};
-use grader::lab::{Clock, Deadline, Judge, mutant};
+use grader::lab::{Bound, Clock, Deadline, Judge, mutant};
 use grader::owner::Owner;
 use grader::yaml::{Defects, Problem};
 
@@ -67,7 +67,9 @@ fn a_sound_lab_is_read_with_its_defaults() {
     assert_eq!(lab.sessions[1].ticks, [7_000, 10_000]);
     assert_eq!(lab.checks[0].title, "Blocks never overlap");
     assert_eq!(lab.checks[2].title, "All ends well");
-    assert!(matches!(&lab.checks[3].judge, Judge::Metric { full, zero, .. } if (*full, *zero) == (1.25, 6.0)));
+    assert!(
+        matches!(&lab.checks[3].judge, Judge::Metric { full, zero, .. } if (*full, *zero) == (Bound::Ratio(1.25), Bound::Ratio(6.0)))
+    );
     assert_eq!(lab.version.len(), 64);
 }
 
@@ -156,8 +158,10 @@ fn values_out_of_range_are_refused_with_the_range() {
     says("[4099+3]", "[‸4099+1024]", &["skew below 1024"]);
     says("[4099+3]", "‸[1,2,3,4,5]", &["at most 4 regions"]);
     says("[4099+3]", "‸[99999]", &["128M"]);
-    says("full: 1.25x", "full: ‸0.5x", &["1x up"]);
-    says("full: 1.25x", "full: ‸7x", &["below `zero`"]);
+    says("full: 1.25x", "full: ‸-2x", &["as in `1.25x`", "above zero"]);
+    says("full: 1.25x", "full: ‸6x", &["the same"]);
+    says("full: 1.25x", "full: ‸2", &["both be ratios"]);
+    says("points: 10", "points: 10\nstarter-below: ‸none", &["whole number"]);
     says("metric: mixed.mean", "metric: ‸mixed.middle", &["PHASE.STATISTIC", "mean, p99"]);
 }
 

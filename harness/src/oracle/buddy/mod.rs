@@ -9,7 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::mem::Discriminant;
 
-use super::{Case, Findings, Judgement, Oracle};
+use super::{Case, Findings, Judgement, Judging, Oracle};
 pub use free_set::Block;
 pub use rules::{Judged, Rule, Violation, judge};
 
@@ -26,7 +26,7 @@ pub const ORACLE: Oracle = Oracle {
         ("statistics", "the statistics count what is free"),
         ("all", "all of these"),
     ],
-    judge: judgement,
+    judging: Judging::Pages(judgement),
 };
 
 /// The most kinds of violations of a group that are explained; the others are counted.
