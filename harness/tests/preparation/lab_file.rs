@@ -162,7 +162,7 @@ fn values_out_of_range_are_refused_with_the_range() {
     says("full: 1.25x", "full: ‸6x", &["the same"]);
     says("full: 1.25x", "full: ‸2", &["both be ratios"]);
     says("points: 10", "points: 10\nstarter-below: ‸none", &["whole number"]);
-    says("metric: mixed.mean", "metric: ‸mixed.middle", &["PHASE.STATISTIC", "mean, p99"]);
+    says("metric: mixed.mean", "metric: ‸mixed.middle", &["PHASE.STATISTIC", "mean, median, p99"]);
 }
 
 #[test]
