@@ -2,6 +2,7 @@
 
 pub mod buddy;
 pub mod order;
+pub mod per_hart;
 pub mod trusted;
 
 use core::ptr::NonNull;
@@ -97,4 +98,33 @@ pub trait PageAllocator {
 
     /// Counts what is free.
     fn statistics(&self) -> Statistics;
+}
+
+/// Single pages, which any hart can take and give back at any time; the locks are inside.
+///
+/// Nothing here may be called with a lock held that it takes itself. Interrupts are as they were before when it
+/// returns.
+pub trait PageLists: Sync {
+    /// Adds all pages of a region to those that are free.
+    ///
+    /// # Safety
+    /// The region's memory is readable and writable through `region.start`, and is used by nothing else as long as the
+    /// lists or any page from them is in use.
+    unsafe fn add_region(&self, region: Region);
+
+    /// Takes a page out of the free ones, whichever hart gave it back.
+    ///
+    /// None only when there is no free page: one that is free from before this is called until after it returned must
+    /// be found.
+    fn allocate(&self) -> Option<NonNull<u8>>;
+
+    /// Gives a page back.
+    ///
+    /// # Safety
+    /// The page is from [`allocate`](Self::allocate) of these lists, has not been given back since, and nobody uses it
+    /// any more.
+    unsafe fn free(&self, page: NonNull<u8>);
+
+    /// How many pages are free, exactly so while nobody takes or gives any.
+    fn free_pages(&self) -> usize;
 }

@@ -12,7 +12,7 @@ use core::{
     },
 };
 
-use super::{Counters, InterruptsOff, MAX_HARTS, Machine, without_interrupts};
+use super::{Counters, Here, InterruptsOff, MAX_HARTS, Machine, on_this_hart};
 
 /// A value that one hart at a time uses, with its interrupts off.
 ///
@@ -90,21 +90,15 @@ impl<T, M: Machine> SpinLock<T, M> {
     /// As for [`lock`](Self::lock).
     #[inline(always)]
     pub fn with<R>(&self, short: impl FnOnce(&mut T) -> R) -> R {
-        without_interrupts::<M, _>(|me| {
-            // SAFETY: interrupts are off, and `me` is this hart.
-            unsafe { self.with_on(me, short) }
-        })
+        on_this_hart::<M, R>(|here| self.with_here(here, short))
     }
 
-    /// As [`with`](Self::with), for a hart that has its interrupts off already and knows its number.
-    ///
-    /// # Safety
-    /// Interrupts are off until this returns, and `me` is the number of this hart.
+    /// As [`with`](Self::with), where interrupts are off already.
     ///
     /// # Panics
     /// As for [`lock`](Self::lock).
     #[inline(always)]
-    pub unsafe fn with_on<R>(&self, me: usize, short: impl FnOnce(&mut T) -> R) -> R {
+    pub fn with_here<R>(&self, here: &Here<'_, M>, short: impl FnOnce(&mut T) -> R) -> R {
         struct Release<'a, T, M: Machine>(&'a SpinLock<T, M>, usize);
 
         impl<T, M: Machine> Drop for Release<'_, T, M> {
@@ -114,8 +108,8 @@ impl<T, M: Machine> SpinLock<T, M> {
             }
         }
 
-        self.take(me);
-        let _release = Release(self, me);
+        self.take(here.hart());
+        let _release = Release(self, here.hart());
         // SAFETY: this hart holds the lock.
         short(unsafe { &mut *self.value.get() })
     }

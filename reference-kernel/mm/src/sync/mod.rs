@@ -67,11 +67,27 @@ pub unsafe trait Machine: 'static {
     fn registry() -> Option<&'static Registry>;
 }
 
-/// Runs a short piece of code with interrupts off, on one and the same hart, whose number it is given.
+/// The hart that this runs on, for as long as interrupts are off.
+#[derive(Debug)]
+pub struct Here<'a, M: Machine> {
+    hart: usize,
+    // Neither for another hart nor for later.
+    while_off: PhantomData<(&'a (), *const M)>,
+}
+
+impl<M: Machine> Here<'_, M> {
+    /// The hart's number, below [`MAX_HARTS`].
+    #[inline(always)]
+    pub fn hart(&self) -> usize {
+        self.hart
+    }
+}
+
+/// Runs a short piece of code with interrupts off, on one and the same hart.
 ///
-/// The cheapest way to use data of one hart: three instructions in the kernel.
+/// The cheapest way to use data of one hart: three instructions in the kernel, and what it takes to learn which hart.
 #[inline(always)]
-pub fn without_interrupts<M: Machine, R>(short: impl FnOnce(usize) -> R) -> R {
+pub fn on_this_hart<M: Machine, R>(short: impl FnOnce(&Here<'_, M>) -> R) -> R {
     struct Restore<M: Machine>(M::Before);
 
     impl<M: Machine> Drop for Restore<M> {
@@ -83,7 +99,13 @@ pub fn without_interrupts<M: Machine, R>(short: impl FnOnce(usize) -> R) -> R {
     }
 
     let _restore = Restore::<M>(M::disable_interrupts());
-    short(M::hart())
+    short(&Here { hart: M::hart(), while_off: PhantomData })
+}
+
+/// As [`on_this_hart`], where the hart's number is all that is needed.
+#[inline(always)]
+pub fn without_interrupts<M: Machine, R>(short: impl FnOnce(usize) -> R) -> R {
+    on_this_hart::<M, R>(|here| short(here.hart()))
 }
 
 /// Keeps interrupts off on this hart for as long as it lives; nests, in any order.

@@ -50,10 +50,6 @@ impl Threads {
     pub fn interrupts_are_off() -> bool {
         OFF.get() > 0
     }
-
-    pub fn locks() -> &'static Registry {
-        &REGISTRY
-    }
 }
 
 // SAFETY: a thread is one hart as long as it lives, and `run` gives no two threads that live at once the same number.

@@ -7,7 +7,7 @@
 #[path = "../support/threads.rs"]
 mod threads;
 
-use mm::sync::{Counts, InterruptsOff, SpinLock, without_interrupts};
+use mm::sync::{Counts, InterruptsOff, Machine, SpinLock, without_interrupts};
 use threads::Threads;
 
 type Lock<T> = SpinLock<T, Threads>;
@@ -15,7 +15,8 @@ type Lock<T> = SpinLock<T, Threads>;
 const ROUNDS: u64 = if cfg!(miri) { 25 } else { 20_000 };
 
 fn counts(name: &str) -> Vec<Counts> {
-    let (_, counters) = Threads::locks().locks().find(|(found, _)| *found == name).expect("the lock was taken");
+    let (_, counters) =
+        Threads::registry().unwrap().locks().find(|(found, _)| *found == name).expect("the lock was taken");
     (0..mm::sync::MAX_HARTS).map(|hart| counters.of(hart)).collect()
 }
 
