@@ -2,6 +2,7 @@
 
 mod command;
 mod endings;
+mod handout;
 mod interruptions;
 mod reports;
 mod student;

@@ -14,6 +14,7 @@ pub mod excerpt;
 pub mod files;
 pub mod grade;
 pub mod grading;
+pub mod handout;
 pub mod image;
 pub mod judge;
 pub mod kind;

@@ -54,6 +54,7 @@ macro_rules! owned {
 owned! {
     crate::cache::CacheError => |_| crate::cache::CacheError::OWNER,
     crate::course::CourseError => |error| error.owner(),
+    crate::handout::HandoutError => |error| error.owner(),
     crate::submission::SubmissionError => |error| error.owner(),
     crate::image::BuildError => |_| Owner::Harness,
     crate::report::json::ReadError => |_| Owner::Caller,

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod failure;
+mod handout;
 mod labs;
 mod replay;
 mod run;
@@ -53,6 +54,8 @@ enum Action {
     Doctor,
     /// Prove that a lab's checks accept the reference and catch the starter and every mutant
     Selftest(Selftest),
+    /// Make the repository that students start from: one branch a lab, with starters in place of solutions
+    Handout(Handout),
     /// Print the JSON Schema of the grade document
     Schema,
 }
@@ -115,6 +118,24 @@ struct Selftest {
     quick: bool,
 }
 
+/// `grader handout`
+#[derive(Debug, Args)]
+struct Handout {
+    /// Make the repository here; the folder must be empty, or not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Only this lab's branch, beside `main` [default: all labs]
+    #[arg(long, value_name = "ID")]
+    lab: Option<String>,
+    /// The kernel kind whose tree is handed out [default: the first lab's]
+    #[arg(long, value_name = "KIND")]
+    kernel: Option<String>,
+    /// The URL of the course's repository, from which the branches' workflow fetches the grader [default: the variable
+    /// GRADER_REPOSITORY of the students' organisation]
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    grader: String,
+}
+
 /// Where reports go, besides the terminal.
 #[derive(Debug, Args)]
 struct Reports {
@@ -163,6 +184,7 @@ pub fn main() -> ExitCode {
         Action::Labs { check } => Context::find(course).and_then(|context| labs::labs(&context, *check)),
         Action::Doctor => doctor::doctor(course),
         Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),
+        Action::Handout(options) => Context::find(course).and_then(|context| handout::handout(&context, options)),
         Action::Schema => terminal::print(&crate::report::json::schema()),
     };
     done.unwrap_or_else(|failure| {

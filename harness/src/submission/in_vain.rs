@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::Tree;
 use super::{Search, SubmissionError};
-use crate::files;
 use crate::kind::Kind;
+use crate::{files, handout};
 
 /// The most files that are named; the others are counted.
 const NAMED: usize = 20;
@@ -85,9 +85,7 @@ fn handed_out(search: &Search<'_>, kind: &Kind) -> Result<BTreeMap<PathBuf, Vec<
         for path in files::list(folder, &kind.ignore).map_err(|cause| read(folder, cause))? {
             let file = folder.join(&path);
             let content = fs::read(&file).map_err(|cause| read(&file, cause))?;
-            let id = Oid::hash_object(ObjectType::Blob, &content)
-                .map_err(|cause| SubmissionError::Git { repository: "the course".to_owned(), cause })?;
-            contents.entry(path).or_default().push(id);
+            contents.entry(path).or_default().push(id_of(&content)?);
         }
         Ok(())
     };
@@ -98,5 +96,14 @@ fn handed_out(search: &Search<'_>, kind: &Kind) -> Result<BTreeMap<PathBuf, Vec<
             add(&handout)?;
         }
     }
+    // What a lab's branch has beside the starters.
+    if let Some((path, content)) = handout::settings(search.lab, kind, &search.course.root) {
+        contents.entry(path).or_default().push(id_of(&content)?);
+    }
     Ok(contents)
+}
+
+fn id_of(content: &[u8]) -> Result<Oid, SubmissionError> {
+    Oid::hash_object(ObjectType::Blob, content)
+        .map_err(|cause| SubmissionError::Git { repository: "the course".to_owned(), cause })
 }

@@ -71,7 +71,8 @@ fn boot(arguments: &Arguments) -> Result<u8, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .args(["build", "--release", "--locked", "--target", TARGET, "-p", "kernel", "-p", "user"])
-        .args(["--features", "kernel/buddy"])
+        // A lab's branch says in .cargo/config.toml what its kernel is built with.
+        .args(["--features", &env::var("KERNEL_FEATURES").unwrap_or_default()])
         .current_dir(&workspace)
         .status();
     match built {
