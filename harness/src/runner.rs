@@ -3,6 +3,7 @@
 mod boots;
 mod build;
 mod opening;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,10 +24,13 @@ use crate::run_folder::{RunFolder, RunFolderError};
 use crate::seed::{Choice, Seed};
 use crate::source_tree::{Overlay, SourceTree, SourceTreeError};
 use crate::submission::Submission;
+pub use turns::Turns;
 
 /// What is to be graded, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
+    /// The processors, shared with other jobs of this process.
+    pub turns: &'a Turns,
     /// Where things are kept.
     pub cache: &'a Cache,
     /// The course.

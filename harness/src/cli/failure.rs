@@ -11,19 +11,19 @@ pub struct Failure {
     /// Who has to do something about it.
     pub owner: Owner,
     /// What happened: reads on from "failed to".
-    pub error: Box<dyn Error>,
+    pub error: Box<dyn Error + Send + Sync>,
     /// What to do next.
     pub help: Option<String>,
 }
 
 impl Failure {
     /// One of ours.
-    pub fn harness(error: impl Into<Box<dyn Error>>) -> Self {
+    pub fn harness(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { owner: Owner::Harness, error: error.into(), help: None }
     }
 
     /// One of whoever typed the command.
-    pub fn caller(error: impl Into<Box<dyn Error>>) -> Self {
+    pub fn caller(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { owner: Owner::Caller, error: error.into(), help: None }
     }
 

@@ -18,7 +18,7 @@ use crate::report::live::Live;
 use crate::report::terminal::Theme;
 use crate::report::{json, junit, terminal as report};
 use crate::run_folder::RunFolder;
-use crate::runner::{self, Cancel, Job, RunError};
+use crate::runner::{self, Cancel, Job, RunError, Turns};
 use crate::source_tree::Overlay;
 use crate::submission::{Origin, Pick, Request, Search, Submission};
 
@@ -47,6 +47,7 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
     };
     let command = command(options);
     let job = Job {
+        turns: &Turns::of_machine(),
         cache,
         course,
         lab: &lab,

@@ -1,7 +1,9 @@
 //! `grader selftest`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
 
 use super::failure::Failure;
 use super::run::finish;
@@ -13,7 +15,7 @@ use crate::lab::mutant::{self, Mutant};
 use crate::lab::solution::{self, Solution};
 use crate::lab::{KindId, Lab};
 use crate::owner::Owner;
-use crate::runner::Job;
+use crate::runner::{Job, Turns};
 use crate::seed::Choice;
 use crate::source_tree::Overlay;
 use crate::submission::Submission;
@@ -130,8 +132,10 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
         terminal::print(&format!("{:widest$} {}{}\n", "", "| ".repeat(column), check.id))?;
     }
     let mut wrong = 0;
-    for solution in &solutions {
-        let grade = grade(context, options, lab, kind, solution)?;
+    let turns = Turns::of_machine();
+    let grade = |solution: &Tried| grade(context, options, &turns, lab, kind, solution);
+    for_each_in_order(&solutions, grade, |solution, grade| {
+        let grade = grade?;
         let complaint = solution.complaint(lab, &grade);
         let points: Points = grade.points.earned;
         let verdict = |id: &str| grade.checks.iter().find(|check| check.id == id).map(|check| &check.verdict);
@@ -143,8 +147,45 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
             terminal::print(&format!("{:widest$} {complaint}\n", ""))?;
             wrong += 1;
         }
-    }
+        Ok::<(), Failure>(())
+    })?;
     Ok(wrong)
+}
+
+/// Works on items side by side, one a processor, and hands each result on in the order of the items.
+///
+/// # Errors
+/// The first of `next`, after which no more items are begun.
+fn for_each_in_order<T: Sync, R: Send, E>(
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+    mut next: impl FnMut(&T, R) -> Result<(), E>,
+) -> Result<(), E> {
+    let due = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (tell, due, work) = (tell.clone(), &due, &work);
+            scope.spawn(move || {
+                while let Some((index, item)) =
+                    Some(due.fetch_add(1, Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+                    && tell.send((index, work(item))).is_ok()
+                {}
+            });
+        }
+        drop(tell);
+        let mut early = BTreeMap::new();
+        let mut done = 0;
+        for (index, result) in told {
+            early.insert(index, result);
+            while let Some(result) = early.remove(&done) {
+                next(&items[done], result).inspect_err(|_| due.store(items.len(), Relaxed))?;
+                done += 1;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn letter(solution: &Tried, id: &str, verdict: Option<&Verdict>) -> &'static str {
@@ -163,7 +204,14 @@ fn letter(solution: &Tried, id: &str, verdict: Option<&Verdict>) -> &'static str
     }
 }
 
-fn grade(context: &Context, options: &Selftest, lab: &Lab, kind: &Kind, solution: &Tried) -> Result<Grade, Failure> {
+fn grade(
+    context: &Context,
+    options: &Selftest,
+    turns: &Turns,
+    lab: &Lab,
+    kind: &Kind,
+    solution: &Tried,
+) -> Result<Grade, Failure> {
     let wanted: BTreeSet<&str> = match solution {
         Tried::Mutant(mutant) if options.quick => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
         _ => lab.checks.iter().map(|check| check.id.0.as_str()).collect(),
@@ -171,6 +219,7 @@ fn grade(context: &Context, options: &Selftest, lab: &Lab, kind: &Kind, solution
     let submission = Submission::reference(lab);
     let command = format!("grader selftest --lab {} --solution {}", lab.id, solution.name());
     let job = Job {
+        turns,
         cache: &context.cache,
         course: &context.course,
         lab,
@@ -183,4 +232,41 @@ fn grade(context: &Context, options: &Selftest, lab: &Lab, kind: &Kind, solution
         folder: None,
     };
     finish(&job, &mut Silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_however_long_each_takes() {
+        let items: Vec<u64> = (0..12).collect();
+        let work = |item: &u64| {
+            std::thread::sleep(Duration::from_millis(if item % 2 == 0 { 20 } else { 0 }));
+            item * 10
+        };
+        let mut results = Vec::new();
+        for_each_in_order(&items, work, |item, result| {
+            results.push((*item, result));
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        assert_eq!(results, items.iter().map(|item| (*item, item * 10)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn after_an_error_nothing_more_is_begun() {
+        let items: Vec<usize> = (0..1000).collect();
+        let begun = AtomicUsize::new(0);
+        let work = |item: &usize| {
+            begun.fetch_add(1, Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
+            *item
+        };
+        let ended = for_each_in_order(&items, work, |_, result| if result < 3 { Ok(()) } else { Err(result) });
+        assert_eq!(ended, Err(3));
+        assert!(begun.load(Relaxed) < items.len());
+    }
 }

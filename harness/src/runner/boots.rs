@@ -1,10 +1,9 @@
 //! Boots every session that is due, as many at a time as the machine has processors.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Run, RunError, chain, seconds};
@@ -72,8 +71,6 @@ impl Run<'_> {
         }
         listener.event(&Event::BootsPlanned(due.iter().map(|(_, _, plan)| plan.len()).sum()));
 
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let turns = Arc::new(Semaphore::new(cores));
         let (tell, mut told) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for (side, image, plan) in due {
@@ -90,13 +87,13 @@ impl Run<'_> {
                 });
                 // Harts under the parallel clock are threads; beside others they would not run side by side.
                 let weight = match &boot {
-                    Ok(Boot { clock: Clock::Parallel, .. }) => cores,
+                    Ok(Boot { clock: Clock::Parallel, .. }) => job.turns.all(),
                     _ => 1,
                 };
-                let (turns, tell) = (Arc::clone(&turns), tell.clone());
+                let (turns, tell) = (job.turns.clone(), tell.clone());
                 let kernel = image.kernel.clone();
                 tasks.spawn(async move {
-                    let turn = turns.acquire_many(u32::try_from(weight).unwrap_or(1)).await;
+                    let turn = turns.take(weight).await;
                     let _ = tell.send(Happened::Started(planned.id.clone()));
                     let from = Instant::now();
                     let booted = match boot {

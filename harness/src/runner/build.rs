@@ -67,6 +67,7 @@ impl Run<'_> {
         };
         let order = Order { course: job.course, kind: job.kind, tree, features, root, cache: job.cache, toolchain };
         listener.event(&Event::BuildStarted(side));
+        let _turn = job.turns.take(1).await;
         let from = Instant::now();
         let notes = std::sync::Mutex::new(Vec::new());
         let built = image::build(&order, &|progress| {
