@@ -9,6 +9,7 @@
 
 pub mod boot;
 pub mod draw;
+pub mod object;
 pub mod page;
 pub mod record;
 pub mod syscall;

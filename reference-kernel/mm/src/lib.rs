@@ -6,4 +6,5 @@
 #![no_std]
 
 pub mod page;
+pub mod slab;
 pub mod sync;
