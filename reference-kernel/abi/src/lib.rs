@@ -10,6 +10,7 @@
 pub mod boot;
 pub mod draw;
 pub mod object;
+pub mod object_workload;
 pub mod page;
 pub mod record;
 pub mod syscall;

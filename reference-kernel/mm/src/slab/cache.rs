@@ -11,7 +11,7 @@ use super::{
     caches::Caches,
     debug,
     geometry::Geometry,
-    slab::{List, Slab},
+    slabs::{List, Slab},
 };
 use crate::sync::{MAX_HARTS, SpinLock, without_interrupts};
 

@@ -9,7 +9,7 @@ use core::{
 
 use super::{
     GENERAL_SIZES, Handle, Harts, Info, LARGEST_OBJECT, ObjectAllocator, PageSource, SlabError, Spec, cache::Cache,
-    geometry::Geometry, slab::Slab,
+    geometry::Geometry, slabs::Slab,
 };
 use crate::{page::PAGE_SIZE, sync::SpinLock};
 

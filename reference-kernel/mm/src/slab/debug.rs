@@ -9,7 +9,7 @@ use super::{
     Harts, PageSource, SlabError,
     cache::{Cache, Depot},
     caches::Caches,
-    slab::Slab,
+    slabs::Slab,
 };
 
 /// Bytes of the red zone behind an object.

@@ -1,6 +1,6 @@
 //! How a slab is laid out: how many pages, how many objects, where its management goes. Nothing here touches memory.
 
-use super::{CACHE_LINE, GENERAL_SIZES, MOST_SLAB_PAGES, debug, slab};
+use super::{CACHE_LINE, GENERAL_SIZES, MOST_SLAB_PAGES, debug, slabs};
 use crate::page::PAGE_SIZE;
 
 /// The layout of every slab of a cache.
@@ -61,7 +61,7 @@ impl Geometry {
         let bytes = pages * PAGE_SIZE;
         let mut objects = bytes / stride;
         // The management on the slab comes first, and grows with the number of objects: few steps find what fits.
-        let taken = |objects: usize| slab::management_bytes(objects).next_multiple_of(align);
+        let taken = |objects: usize| slabs::management_bytes(objects).next_multiple_of(align);
         if !off_slab {
             objects = objects.min(bytes.saturating_sub(taken(0)) / stride);
             while objects > 0 && taken(objects) + objects * stride > bytes {
@@ -71,7 +71,7 @@ impl Geometry {
         if objects == 0 {
             return None;
         }
-        let management = slab::management_bytes(objects);
+        let management = slabs::management_bytes(objects);
         // Management comes from a smaller size than the objects have, so that no cache needs itself in order to grow.
         if off_slab && general_size(management).is_none_or(|size| size >= stride) {
             return None;

@@ -8,7 +8,7 @@ pub mod cache;
 pub mod caches;
 pub mod debug;
 pub mod geometry;
-pub mod slab;
+pub mod slabs;
 
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
@@ -185,7 +185,7 @@ impl Tuning {
             1025..=4096 => 24,
             _ => 8,
         };
-        let batch = (limit + 1) / 2;
+        let batch = limit.div_ceil(2);
         let shared = if harts > 1 { 8 * batch } else { 0 };
         Self { limit, batch, shared }
     }

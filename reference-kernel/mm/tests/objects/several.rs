@@ -4,6 +4,7 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 
 use abi::draw::Draw;
+use mm::slab::Handle;
 
 use crate::{
     Bench,
@@ -54,7 +55,7 @@ fn harts_that_allocate_free_and_shrink_at_once_never_share_an_object() {
         bench.shrink_all();
         let before = bench.pages();
         let caches = [bench.create(24, 8), bench.create(600, 64)];
-        let exchange: Mutex<Vec<(usize, usize, u64)>> = Mutex::new(Vec::new());
+        let exchange: Mutex<Vec<Held>> = Mutex::new(Vec::new());
         on_threads(HARTS, |hart| {
             let mut draw = Draw::for_client(5, hart as u8);
             let mut held = Vec::new();
@@ -66,11 +67,11 @@ fn harts_that_allocate_free_and_shrink_at_once_never_share_an_object() {
                         let word = draw.next();
                         // SAFETY: the object is ours.
                         unsafe { object.cast::<u64>().write(word) };
-                        held.push((which, object.as_ptr().expose_provenance(), word));
+                        held.push(Held { which, object, word });
                     }
                     7..14 => {
-                        let Some((which, address, word)) = held.pop() else { continue };
-                        give(&bench, caches[which], address, word);
+                        let Some(held) = held.pop() else { continue };
+                        give(&bench, &caches, held);
                     }
                     14 => exchange.lock().unwrap().append(&mut held),
                     _ => {
@@ -82,13 +83,9 @@ fn harts_that_allocate_free_and_shrink_at_once_never_share_an_object() {
                     }
                 }
             }
-            for (which, address, word) in held {
-                give(&bench, caches[which], address, word);
-            }
+            held.into_iter().for_each(|held| give(&bench, &caches, held));
         });
-        for (which, address, word) in exchange.into_inner().unwrap() {
-            give(&bench, caches[which], address, word);
-        }
+        exchange.into_inner().unwrap().into_iter().for_each(|held| give(&bench, &caches, held));
         assert_eq!(caches.map(|cache| bench.info(cache).active_objects), [0, 0]);
         assert_eq!(caches.map(|cache| bench.destroy(cache)), [Ok(()), Ok(())]);
         bench.shrink_all();
@@ -96,9 +93,18 @@ fn harts_that_allocate_free_and_shrink_at_once_never_share_an_object() {
     });
 }
 
-fn give<const HARTS: usize>(bench: &Bench<HARTS>, cache: mm::slab::Handle, address: usize, word: u64) {
-    let object = NonNull::new(std::ptr::with_exposed_provenance_mut::<u8>(address)).unwrap();
+/// An object of one of two caches, with what was written to it.
+struct Held {
+    which: usize,
+    object: NonNull<u8>,
+    word: u64,
+}
+
+// SAFETY: whoever has it owns the object.
+unsafe impl Send for Held {}
+
+fn give<const HARTS: usize>(bench: &Bench<HARTS>, caches: &[Handle], held: Held) {
     // SAFETY: the object is ours.
-    assert_eq!(unsafe { object.cast::<u64>().read() }, word, "somebody else wrote to an object");
-    bench.free(cache, object);
+    assert_eq!(unsafe { held.object.cast::<u64>().read() }, held.word, "somebody else wrote to an object");
+    bench.free(caches[held.which], held.object);
 }

@@ -41,7 +41,7 @@ fn a_constructor_runs_once_for_each_object_of_a_slab_and_its_work_lasts() {
         for debug in [false, true] {
             CONSTRUCTED.store(0, Relaxed);
             let cache = bench.0.create(&Spec { constructor: Some(construct), debug, ..spec(40, 8) }).unwrap();
-            for _ in 0..5 {
+            for _ in 0..if cfg!(miri) { 2 } else { 5 } {
                 let objects: Vec<_> = (0..300).map(|_| bench.allocate(cache)).collect();
                 for object in objects {
                     // SAFETY: the object is ours.
@@ -257,7 +257,7 @@ fn when_memory_is_short_requests_are_refused_and_nothing_is_lost() {
         });
         let needed = needed.unwrap();
         assert!(needed < 40, "the first caches take {needed} pages");
-        for spare in 0..12 {
+        for spare in if cfg!(miri) { 3..5 } else { 0..12 } {
             let bench = Bench::<1>::with_pages(needed + spare);
             bench.shrink_all();
             let before = bench.pages();
