@@ -33,6 +33,10 @@ pub struct Options {
     pub pages: PageSource,
     /// `arena=PAGES+SKEW,…`: the regions of [`crate::page::Pool::Arena`]; none means that there is no arena.
     pub arena: [Option<ArenaRegion>; MAX_ARENA_REGIONS],
+    /// `heap=trusted|lab`: where the kernel's own objects come from, as `pages` says it of pages.
+    pub heap: PageSource,
+    /// `trace=objects`: object caches over the arena are traced, and no pool of pages is.
+    pub objects: bool,
     /// `trace=off`: no pool is traced, so that programs may ask for more pages than a trace holds.
     pub untraced: bool,
     /// `tick=NANOSECONDS` between timer interrupts of a hart; the kernel's own choice where it is not said.
@@ -81,6 +85,14 @@ impl Options {
                     *self.arena.get_mut(index)? = Some(region);
                 }
             }
+            "heap" => {
+                self.heap = match value {
+                    "trusted" => PageSource::Trusted,
+                    "lab" => PageSource::Lab,
+                    _ => return None,
+                }
+            }
+            "trace" if value == "objects" => self.objects = true,
             "trace" if value == "off" => self.untraced = true,
             "tick" => self.tick = Some(value.parse().ok()?),
             "deadline" => self.deadline = Some(value.parse().ok()?),
@@ -105,6 +117,12 @@ impl fmt::Display for Options {
             let lead = if index == 0 { " arena=" } else { "," };
             write!(f, "{lead}{}+{}", region.pages, region.skew)?;
         }
+        if self.heap == PageSource::Lab {
+            f.write_str(" heap=lab")?;
+        }
+        if self.objects {
+            f.write_str(" trace=objects")?;
+        }
         if self.untraced {
             f.write_str(" trace=off")?;
         }
@@ -126,13 +144,13 @@ mod tests {
 
     #[test]
     fn what_the_harness_writes_the_kernel_reads() {
-        let text = "pages=lab arena=4099+3,1500+17 trace=off tick=7000 deadline=2000000000";
+        let text = "pages=lab arena=4099+3,1500+17 heap=lab trace=objects trace=off tick=7000 deadline=2000000000";
         assert_eq!(Options::parse(text).unwrap().to_string(), text);
     }
 
     #[test]
     fn a_word_that_makes_no_sense_is_named() {
-        for word in ["pages=none", "arena=1,2,3,4,5", "tick=soon", "trace=on", "colour=red", "bare"] {
+        for word in ["pages=none", "heap=big", "arena=1,2,3,4,5", "tick=soon", "trace=on", "colour=red", "bare"] {
             assert_eq!(Options::parse(word), Err(BadWord(word)));
         }
     }

@@ -150,6 +150,9 @@ pub const DAMAGED: u8 = 4;
 /// Before the free, the kernel wrote a byte just behind the object: a flag of [`Kind::Free`], and what asks for it.
 pub const SCRIBBLE: u8 = 8;
 
+/// The free is meant to be wrong, so the kernel does not touch what lies there: a flag of [`Kind::Free`].
+pub const WRONG: u8 = 16;
+
 /// What an [`Event`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -162,7 +165,7 @@ pub enum Kind {
     Shrink = b's',
     /// An object was asked for; `a` is its address, and `b` for [`GENERAL`] the bytes asked for.
     Allocate = b'a',
-    /// An object was given back; `a` is its address.
+    /// An object was given back; `a` is its address, and `b` for [`GENERAL`] the bytes that were asked for.
     Free = b'f',
     /// A cache was asked for its statistics; five of [`Kind::Numbers`] follow.
     Info = b'i',
@@ -209,7 +212,7 @@ pub struct Event {
     pub cache: u8,
     /// Zero for success, or the code of a [`SlabError`].
     pub error: u8,
-    /// See [`CONSTRUCTOR`], [`DEBUG`], [`DAMAGED`], [`SCRIBBLE`].
+    /// See [`CONSTRUCTOR`], [`DEBUG`], [`DAMAGED`], [`SCRIBBLE`], [`WRONG`].
     pub flags: u8,
     /// Keeps the layout free of padding.
     pub reserved: u8,

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::draw::Draw;
-use crate::object::{CONSTRUCTED_SIZES, CONSTRUCTOR, DEBUG, SCRIBBLE, SlabError};
+use crate::object::{CONSTRUCTED_SIZES, CONSTRUCTOR, DEBUG, SCRIBBLE, SlabError, WRONG};
 
 /// What a workload drives: object caches of the kernel in the guest, a trace on the host.
 pub trait Objects {
@@ -37,8 +37,8 @@ pub trait Objects {
     /// Asks for memory by size; the answer is its address.
     fn kmalloc(&mut self, bytes: u64) -> Result<Result<u64, SlabError>, Self::Stop>;
 
-    /// Gives such memory back.
-    fn kfree(&mut self, address: u64) -> Result<Result<(), SlabError>, Self::Stop>;
+    /// Gives such memory back; so many bytes were asked for.
+    fn kfree(&mut self, address: u64, bytes: u64) -> Result<Result<(), SlabError>, Self::Stop>;
 }
 
 /// Objects held, in memory that the caller provides.
@@ -264,8 +264,13 @@ struct Run<'a, O> {
 #[derive(Debug, Clone, Copy)]
 struct Cache(u8);
 
-/// Where the number of the cache stands in what is held: addresses have far fewer bits.
-const CACHE_SHIFT: u32 = 56;
+/// Where the number of the cache, or the bytes asked for, stand in what is held: addresses have fewer bits.
+const ADDRESS_BITS: u32 = 40;
+
+/// An address out of what is held.
+const fn address_of(held: u64) -> u64 {
+    held & ((1 << ADDRESS_BITS) - 1)
+}
 
 impl<O: Objects> Run<'_, O> {
     /// A cache, or none when it is refused.
@@ -277,14 +282,14 @@ impl<O: Objects> Run<'_, O> {
     fn take(&mut self, cache: Cache) -> Result<bool, O::Stop> {
         let answer = self.objects.allocate(cache.0)?;
         if let Ok(address) = answer {
-            self.holding.push(address | u64::from(cache.0) << CACHE_SHIFT);
+            self.holding.push(address | u64::from(cache.0) << ADDRESS_BITS);
         }
         Ok(answer.is_ok())
     }
 
     fn give_at(&mut self, index: u64) -> Result<(), O::Stop> {
         let held = self.holding.swap_remove(index);
-        self.objects.free((held >> CACHE_SHIFT) as u8, held & ((1 << CACHE_SHIFT) - 1), 0)?.ok();
+        self.objects.free((held >> ADDRESS_BITS) as u8, address_of(held), 0)?.ok();
         Ok(())
     }
 
@@ -389,7 +394,7 @@ impl<O: Objects> Run<'_, O> {
             self.objects.phase(down)?;
             // The oldest first, so that the order in which slabs become free is the one in which they were made.
             for index in 0..self.holding.len() {
-                let held = self.holding.objects[index as usize] & ((1 << CACHE_SHIFT) - 1);
+                let held = address_of(self.holding.objects[index as usize]);
                 self.objects.free(cache.0, held, 0)?.ok();
             }
             self.holding.count = 0;
@@ -451,7 +456,7 @@ impl<O: Objects> Run<'_, O> {
             let salt = self.draw.next();
             let mut index = 0;
             while index < self.holding.len() {
-                let page = (self.holding.objects[index as usize] & ((1 << CACHE_SHIFT) - 1)) >> 12;
+                let page = address_of(self.holding.objects[index as usize]) >> 12;
                 let doomed = (page ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62 == 0;
                 if doomed || self.draw.below(4) == 0 {
                     self.give_at(index)?;
@@ -487,20 +492,20 @@ impl<O: Objects> Run<'_, O> {
                     return Ok(()); // nothing was handed out, so there is nothing to free wrongly
                 }
                 let index = self.draw.below(self.holding.len());
-                let object = self.holding.objects[index as usize] & ((1 << CACHE_SHIFT) - 1);
+                let object = address_of(self.holding.objects[index as usize]);
                 self.objects.phase("an address within an object")?;
                 let within = 8 * (1 + self.draw.below(size.div_ceil(8) - 1));
-                self.objects.free(cache.0, object + within.min(size - 1), 0)?.ok();
+                self.objects.free(cache.0, object + within.min(size - 1), WRONG)?.ok();
                 self.objects.phase("an object of another cache")?;
                 if let Some(other) = other {
-                    self.objects.free(other.0, object, 0)?.ok();
+                    self.objects.free(other.0, object, WRONG)?.ok();
                 }
                 self.objects.phase("an address in no slab")?;
                 let outside = [4096, 1 << 30, 1 << 38][self.draw.below(3) as usize];
-                self.objects.free(cache.0, outside, 0)?.ok();
+                self.objects.free(cache.0, outside, WRONG)?.ok();
                 self.objects.phase("an object freed twice")?;
                 self.give_at(index)?;
-                self.objects.free(cache.0, object, 0)?.ok();
+                self.objects.free(cache.0, object, WRONG)?.ok();
                 self.objects.phase("an object that was written beyond its end")?;
                 if let Ok(object) = self.objects.allocate(cache.0)? {
                     self.objects.free(cache.0, object, SCRIBBLE)?.ok();
@@ -531,9 +536,7 @@ impl<O: Objects> Run<'_, O> {
         self.objects.phase("every size")?;
         for bits in 3..16 {
             for bytes in [(1 << bits) - 1, 1 << bits, (1 << bits) + 1] {
-                if let Ok(address) = self.objects.kmalloc(bytes)? {
-                    self.holding.push(address);
-                }
+                self.take_bytes(bytes)?;
             }
         }
         self.objects.phase("mixed sizes")?;
@@ -541,20 +544,14 @@ impl<O: Objects> Run<'_, O> {
             let filling = (operation / 300) % 2 == 0;
             if self.holding.len() == 0 || self.draw.below(8) < if filling { 5 } else { 3 } {
                 let bytes = self.draw_size();
-                if let Ok(address) = self.objects.kmalloc(bytes)? {
-                    self.holding.push(address);
-                }
+                self.take_bytes(bytes)?;
             } else {
-                let index = self.draw.below(self.holding.len());
-                let address = self.holding.swap_remove(index);
-                self.objects.kfree(address)?.ok();
+                self.give_bytes()?;
             }
         }
         self.objects.phase("give back")?;
         while self.holding.len() > 0 {
-            let index = self.draw.below(self.holding.len());
-            let address = self.holding.swap_remove(index);
-            self.objects.kfree(address)?.ok();
+            self.give_bytes()?;
         }
         Ok(())
     }
@@ -620,20 +617,31 @@ impl<O: Objects> Run<'_, O> {
         for _ in 0..operations / 4 {
             if self.holding.len() < 16 || self.draw.below(2) == 0 {
                 let bytes = self.draw_size();
-                if let Ok(address) = self.objects.kmalloc(bytes)? {
-                    self.holding.push(address);
-                }
+                self.take_bytes(bytes)?;
             } else {
-                let index = self.draw.below(self.holding.len());
-                let address = self.holding.swap_remove(index);
-                self.objects.kfree(address)?.ok();
+                self.give_bytes()?;
             }
         }
         self.objects.phase("give back")?;
         while self.holding.len() > 0 {
-            let address = self.holding.swap_remove(0);
-            self.objects.kfree(address)?.ok();
+            self.give_bytes()?;
         }
+        Ok(())
+    }
+
+    /// Asks for memory and holds it.
+    fn take_bytes(&mut self, bytes: u64) -> Result<(), O::Stop> {
+        if let Ok(address) = self.objects.kmalloc(bytes)? {
+            self.holding.push(address | bytes << ADDRESS_BITS);
+        }
+        Ok(())
+    }
+
+    /// Gives back some of the memory held.
+    fn give_bytes(&mut self) -> Result<(), O::Stop> {
+        let index = self.draw.below(self.holding.len());
+        let held = self.holding.swap_remove(index);
+        self.objects.kfree(address_of(held), held >> ADDRESS_BITS)?.ok();
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 //! | `pool` | `pool`, `allocator`, `max_order`, `regions`: `[[start, pages, managed start, managed pages], …]` (starts are byte addresses) | once, for the one pool that is traced: the arena where there is one, else the kernel's own |
 //! | `start` | `program`: the script line, `at` (nanoseconds since the machine started), `free_pages` | by `init`, before each program |
 //! | `ops` | `from`: number of the first operation, `ops`: see below | as traces are drained |
+//! | `objects` | `hart`, `from`: number of its first event, `events`: see [`crate::object`] | as traces are drained |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |
 //! | `end` | `program`, `status` (or `killed`: why), `at`, `free_pages` | by `init`, after each program |
@@ -24,6 +25,9 @@
 //!   [`PageError`](crate::page::PageError) in place of the address;
 //! - `["f", client, hart, instructions, pages, address, "ok"]`, or the word of an error in place of `"ok"`;
 //! - `["s", client, hart, instructions, free pages, managed pages, [free blocks of order 0, of order 1, …]]`.
+//!
+//! One event is an array: the letter of a [`Kind`](crate::object::Kind), then `client, cache, error, flags, locks,
+//! instructions, begin, end, a, b`, all numbers, as [`Event`](crate::object::Event) has them.
 //!
 //! Which phase of a workload an operation belongs to is not said: the host draws the workload again and knows.
 

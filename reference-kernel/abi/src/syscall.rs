@@ -60,10 +60,29 @@ pub enum Syscall {
     /// `damaged_pages(client) -> pages` of this client's blocks whose contents were not what had been written when
     /// the kernel looked, which it does whenever a block is freed and at this call for all live blocks.
     DamagedPages = 38,
+
+    /// `cache_create(size, alignment, flags, client) -> number of the cache`; flags as in [`crate::object`].
+    ///
+    /// The calls about caches answer with the negated code of a [`crate::object::SlabError`], or before they have
+    /// reached the caches with [`Error::NotFound`] where the boot options do not ask for any, and [`Error::Invalid`]
+    /// for a number that is no cache's or no client's. They work on the lab's object caches over the arena.
+    CacheCreate = 64,
+    /// `cache_destroy(cache, client)`
+    CacheDestroy = 65,
+    /// `cache_shrink(cache, client) -> pages given back`
+    CacheShrink = 66,
+    /// `cache_allocate(cache, client, bytes) -> address`; `bytes` for [`crate::object::GENERAL`] only.
+    CacheAllocate = 67,
+    /// `cache_free(cache, address, flags, client)`
+    CacheFree = 68,
+    /// `cache_info(cache, client)`: traces the statistics.
+    CacheInfo = 69,
+    /// `cache_trace() -> events printed`: prints the oldest events of a hart's trace as one record, if there are any.
+    CacheTrace = 70,
 }
 
 impl Syscall {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 26] = [
         Self::Fork,
         Self::Exit,
         Self::Wait,
@@ -83,6 +102,13 @@ impl Syscall {
         Self::TraceRead,
         Self::FreePages,
         Self::DamagedPages,
+        Self::CacheCreate,
+        Self::CacheDestroy,
+        Self::CacheShrink,
+        Self::CacheAllocate,
+        Self::CacheFree,
+        Self::CacheInfo,
+        Self::CacheTrace,
     ];
 
     /// The call with this number.

@@ -1,5 +1,7 @@
 //! Loading programs: ELF executables in the initrd (System V ABI, chapter 5).
 
+use alloc::vec::Vec;
+
 use abi::syscall::Error;
 use elf::{ElfBytes, abi as elf_abi, endian::LittleEndian};
 
@@ -34,7 +36,7 @@ impl From<MapError> for Error {
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::NotExecutable`] or [`Error::NoMemory`].
-pub fn load(path: &str, arguments: &[&[u8]]) -> Result<(Name, AddressSpace), Error> {
+pub fn load(path: &str, arguments: &[Vec<u8>]) -> Result<(Name, AddressSpace), Error> {
     let file = initrd::file(path).ok_or(Error::NotFound)?;
     let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(|_| Error::NotExecutable)?;
     if elf.ehdr.e_machine != elf_abi::EM_RISCV || elf.ehdr.e_type != elf_abi::ET_EXEC {
@@ -78,7 +80,7 @@ fn flags(segment: u32) -> Option<Flags> {
 
 /// Puts the arguments below `top`: their bytes, and below them a pair of address and length each. Answers where the
 /// stack begins, and where the pairs do.
-fn push_arguments(space: &mut AddressSpace, top: usize, arguments: &[&[u8]]) -> (usize, usize) {
+fn push_arguments(space: &mut AddressSpace, top: usize, arguments: &[Vec<u8>]) -> (usize, usize) {
     const PAIR: usize = 2 * size_of::<usize>();
     let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
     let mut at = top - bytes;

@@ -143,6 +143,15 @@ pub fn this() -> &'static Hart {
     }
 }
 
+/// The number of the hart that this runs on. Interrupts must be off.
+#[inline(always)]
+pub fn number() -> usize {
+    let number;
+    // SAFETY: as in `this`. The number of a hart never changes once it runs, but the hart may, after a switch.
+    unsafe { asm!("ld {}, {}(tp)", out(reg) number, const offset_of!(Hart, id), options(nostack, readonly)) };
+    number
+}
+
 /// Turns interrupts of supervisor mode off on this hart, until [`leave_uninterrupted`] was called as often as this.
 pub fn enter_uninterrupted() {
     // SAFETY: taking no interrupts breaks nobody's assumptions.

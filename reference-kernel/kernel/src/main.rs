@@ -9,6 +9,8 @@
 mod address_space;
 mod backtrace;
 mod console;
+mod contents;
+mod cross_call;
 mod csr;
 mod deadline;
 mod device_tree;
@@ -16,11 +18,16 @@ mod ending;
 mod entry;
 mod exec;
 mod hart;
+mod heap;
 mod initrd;
 mod kernel_space;
 mod machine;
 mod memory_map;
 mod notes;
+mod object_calls;
+mod object_pages;
+mod object_trace;
+mod objects;
 mod page_calls;
 mod pages;
 mod panic;
@@ -41,6 +48,8 @@ mod trace;
 mod trampoline;
 mod trap;
 mod uart;
+
+extern crate alloc;
 
 use core::fmt::Write;
 
@@ -80,6 +89,7 @@ extern "C" fn main(device_tree: usize) -> ! {
         map.remove(taken);
     }
     let arena = pools::set_up(&mut map, &options);
+    heap::begin();
     pools::print_record(&mut console::lock());
     // A wild write just outside of the arena must not go unnoticed.
     let guards = arena.flat_map(|region| [region.start - PAGE..region.start, region.end..region.end + PAGE]);

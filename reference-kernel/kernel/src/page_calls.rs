@@ -3,18 +3,25 @@
 use core::ptr::{self, NonNull};
 
 use abi::{
+    object::SlabError,
     page::{KERNEL_CLIENT, Operation, PageError, Pool},
     syscall::Error,
 };
 
-use crate::{console, pool::PagePool, pools, process::Process, spin::SpinGuard, trace};
+use crate::{console, heap, pool::PagePool, pools, process::Process, spin::SpinGuard, trace};
 
-/// What a page call answers when it fails: the code of a [`PageError`], or of an [`Error`] where none fits.
+/// What a page call answers when it fails: the code of a [`PageError`] or [`SlabError`], or of an [`Error`] where none fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code(pub u8);
 
 impl From<PageError> for Code {
     fn from(error: PageError) -> Self {
+        Self(error as u8)
+    }
+}
+
+impl From<SlabError> for Code {
+    fn from(error: SlabError) -> Self {
         Self(error as u8)
     }
 }
@@ -30,7 +37,8 @@ fn open(pool: usize) -> Result<SpinGuard<'static, PagePool>, Error> {
     if pool.exists() { Ok(pool) } else { Err(Error::NotFound) }
 }
 
-fn client(client: usize) -> Result<u8, Error> {
+/// The number that a test program gives one of its processes.
+pub fn client(client: usize) -> Result<u8, Error> {
     u8::try_from(client).ok().filter(|&client| client != KERNEL_CLIENT).ok_or(Error::Invalid)
 }
 
@@ -68,6 +76,8 @@ pub fn damaged(by: usize) -> Result<usize, Error> {
 
 /// `free_pages`
 pub fn free_pages() -> usize {
+    // Pages that the heap keeps for later are nobody's.
+    heap::shrink();
     pools::kernel().lock().statistics().free_pages
 }
 

@@ -139,16 +139,26 @@ impl PagePool {
     /// # Panics
     /// When the allocator hands out what it must not: better a sentence here than a fault later.
     pub fn allocate_page(&mut self) -> Option<usize> {
-        let address = match self.request(1, KERNEL_CLIENT) {
+        self.allocate_pages(1)
+    }
+
+    /// Contiguous pages for the kernel itself, or nothing when there are none.
+    ///
+    /// # Panics
+    /// As for [`allocate_page`](Self::allocate_page).
+    pub fn allocate_pages(&mut self, pages: usize) -> Option<usize> {
+        let address = match self.request(pages, KERNEL_CLIENT) {
             Ok(address) => address,
             Err(PageError::Exhausted) => return None,
-            Err(error) => panic!("the page allocator answers a request for one page with {error:?}"),
+            // The trusted list has single pages only.
+            Err(PageError::TooLarge) if pages > 1 => return None,
+            Err(error) => panic!("the page allocator answers a request for {pages} pages with {error:?}"),
         };
         assert!(
-            self.manages(address, 1),
+            self.manages(address, pages),
             "the page allocator handed out {address:#x}, which is no page in the memory that it manages"
         );
-        let held = self.notes.hold(address, 1, KERNEL_CLIENT);
+        let held = self.notes.hold(address, pages, KERNEL_CLIENT);
         assert!(held.is_ok(), "the page allocator handed out the page at {address:#x}, which is still in use");
         Some(address)
     }
@@ -158,11 +168,19 @@ impl PagePool {
     /// # Panics
     /// When the allocator refuses it.
     pub fn free_page(&mut self, address: NonNull<u8>) {
+        self.free_pages(address, 1);
+    }
+
+    /// Takes contiguous pages of the kernel's own back.
+    ///
+    /// # Panics
+    /// When the allocator refuses them.
+    pub fn free_pages(&mut self, address: NonNull<u8>, pages: usize) {
         if let Some(block) = self.notes.block_at(address.addr().get()) {
             self.notes.release(&block);
         }
-        if let Err(error) = self.give_back(address, 1, KERNEL_CLIENT) {
-            panic!("the page allocator refuses to take back the page at {address:p}: {error}");
+        if let Err(error) = self.give_back(address, pages, KERNEL_CLIENT) {
+            panic!("the page allocator refuses to take back the {pages} pages at {address:p}: {error}");
         }
     }
 

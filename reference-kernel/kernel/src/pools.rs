@@ -14,8 +14,10 @@ use mm::page::MAX_REGIONS;
 
 use crate::{
     console::Console,
+    heap,
     memory_map::MemoryMap,
     notes::Notes,
+    object_pages, object_trace,
     pool::{self, PagePool},
     spin::SpinLock,
     sv39::PAGE,
@@ -76,7 +78,7 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
     }
     let arena_count = options.arena().count();
     let traced = match (arena_count, options.pages) {
-        _ if options.untraced => None,
+        _ if options.untraced || options.objects => None,
         (1.., _) => Some(Pool::Arena),
         (0, PageSource::Lab) => Some(Pool::Kernel),
         (0, PageSource::Trusted) => None,
@@ -90,6 +92,14 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
         let arena_trace = trace(map, Pool::Arena);
         arena.prepare(PageSource::Lab, Notes::new(start, carve(map, (end - start) / PAGE)), arena_trace);
     }
+    object_pages::set_up(Pool::Kernel, (options.heap == PageSource::Lab).then(|| ram.clone()), map);
+    let over = regions[..arena_count].iter().map(|region| region.start).min();
+    let end = regions.iter().map(|region| region.end).max().unwrap_or(0);
+    object_pages::set_up(Pool::Arena, over.filter(|_| options.objects).map(|start| start..end), map);
+    if options.objects {
+        object_trace::set_up(map);
+    }
+    heap::set_up(options.heap, map);
     TRACED.store(traced.map_or(0, |pool| pool as usize + 1), Relaxed);
 
     for region in &regions[..arena_count] {
@@ -102,12 +112,12 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
 }
 
 /// Takes memory for good, and clears it.
-fn carve<T: Copy>(map: &mut MemoryMap, count: usize) -> &'static mut [T] {
+pub fn carve<T: Copy>(map: &mut MemoryMap, count: usize) -> &'static mut [T] {
     let bytes = count * size_of::<T>();
     let Some(range) = map.take(bytes, PAGE, 0, false) else { panic!("no memory is left for {bytes} bytes of books") };
     let start: *mut T = ptr::with_exposed_provenance_mut(range.start);
     // SAFETY: the range is RAM, nobody else's, and aligned to a page. All zeros are a `Note` of a page that
-    // nobody holds and a valid `Operation`, the only types that are kept there.
+    // nobody holds, a valid `Operation` or `Event`, and a null pointer: the only types that are kept there.
     unsafe {
         start.write_bytes(0, count);
         slice::from_raw_parts_mut(start, count)

@@ -1,12 +1,14 @@
 //! A process: a program's memory and what the kernel knows of it. It belongs to its own kernel stack alone.
 
+use alloc::boxed::Box;
+
 use abi::syscall::Error;
 
 use crate::{
     address_space::AddressSpace,
     console, csr,
     csr::status,
-    exec,
+    exec, heap,
     pages::OutOfPages,
     scheduler::{self, Ending, INIT, Reason},
     syscall, trampoline,
@@ -68,7 +70,8 @@ impl Process {
             Ok(loaded) => loaded,
             Err(error) => panic!("{} cannot be loaded from the initrd: {error:?}", exec::INIT),
         };
-        let id = scheduler::add(Self { id: 0, name, space, script_read: 0 }, 0);
+        let process = heap::try_box(Self { id: 0, name, space, script_read: 0 });
+        let id = process.map_err(|_| Error::NoMemory).and_then(|process| scheduler::add(process, 0));
         assert_eq!(id, Ok(INIT));
     }
 
@@ -79,11 +82,12 @@ impl Process {
     pub fn fork(&mut self) -> Result<u64, Error> {
         let mut space = self.space.duplicate().map_err(|OutOfPages| Error::NoMemory)?;
         space.frame().registers[register::A0] = 0;
-        scheduler::add(Self { id: 0, name: self.name, space, script_read: 0 }, self.id)
+        let child = heap::try_box(Self { id: 0, name: self.name, space, script_read: 0 });
+        scheduler::add(child.map_err(|_| Error::NoMemory)?, self.id)
     }
 
     /// Runs the program, and does what it asks for, until it ends.
-    pub fn live(mut self) -> ! {
+    pub fn live(mut self: Box<Self>) -> ! {
         loop {
             let stopped = trampoline::run(&mut self.space);
             if stopped.cause == SYSTEM_CALL {
@@ -105,7 +109,7 @@ impl Process {
     }
 
     /// Ends the process.
-    fn end(self, ending: Ending) -> ! {
+    fn end(self: Box<Self>, ending: Ending) -> ! {
         // Whoever kills another process knows; a fault is news.
         if let Ending::Killed(reason @ Reason::Fault { .. }) = ending {
             console::line(format_args!("{} (process {}) was killed: {reason}", self.name.as_str(), self.id));

@@ -1,5 +1,6 @@
 //! Which process runs on which hart, and what becomes of processes.
 
+use alloc::boxed::Box;
 use core::{
     fmt,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -8,6 +9,7 @@ use core::{
 use abi::syscall::Error;
 
 use crate::{
+    cross_call,
     csr::{self, interrupt},
     hart, kernel_space, platform,
     process::Process,
@@ -78,7 +80,7 @@ struct Slot {
     /// Where its kernel stack was left.
     stack: usize,
     /// What it will be once it runs for the first time; from then on it is on its own kernel stack.
-    process: Option<Process>,
+    process: Option<Box<Process>>,
     killer: u64,
 }
 
@@ -155,6 +157,11 @@ impl Table {
     }
 }
 
+/// The slot of the process that runs on this hart, if one does. Interrupts must be off.
+pub fn current_slot() -> Option<usize> {
+    hart::this().running.load(Relaxed).checked_sub(1)
+}
+
 /// The slot of the process that runs on this hart.
 fn current() -> usize {
     hart::this().running.load(Relaxed) - 1
@@ -165,6 +172,7 @@ pub fn run() -> ! {
     let hart = hart::this();
     let mut ticking = false;
     loop {
+        cross_call::serve();
         let mut table = TABLE.lock();
         let Some(slot) = table.ready.pop() else {
             table.idle |= 1 << hart.id();
@@ -219,7 +227,7 @@ fn leave(mut table: SpinGuard<'_, Table>) -> SpinGuard<'_, Table> {
 ///
 /// # Errors
 /// When there are too many; then the process is dropped.
-pub fn add(mut process: Process, parent: u64) -> Result<u64, Error> {
+pub fn add(mut process: Box<Process>, parent: u64) -> Result<u64, Error> {
     let mut table = TABLE.lock();
     let Some(slot) = table.slots.iter().position(|slot| matches!(slot.state, State::Free)) else {
         drop(table);

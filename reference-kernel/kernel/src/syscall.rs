@@ -1,5 +1,6 @@
 //! System calls, as `abi::syscall` describes them.
 
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use abi::syscall::{Error, Syscall};
@@ -8,7 +9,7 @@ use crate::{
     address_space::{AddressSpace, BadAddress, HeapError},
     console,
     exec::{self, ARGUMENT_BYTES, MOST_ARGUMENTS},
-    initrd,
+    initrd, object_calls, object_trace,
     page_calls::{self, Code},
     power,
     process::{Process, without_interrupts},
@@ -70,6 +71,13 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
         Syscall::TraceRead => page_calls::read_trace(process, a, b)?,
         Syscall::FreePages => page_calls::free_pages(),
         Syscall::DamagedPages => page_calls::damaged(a)?,
+        Syscall::CacheCreate => object_calls::create(a, b, c, d)?,
+        Syscall::CacheDestroy => object_calls::destroy(a, b)?,
+        Syscall::CacheShrink => object_calls::shrink(a, b)?,
+        Syscall::CacheAllocate => object_calls::allocate(a, b, c)?,
+        Syscall::CacheFree => object_calls::free(a, b, c, d)?,
+        Syscall::CacheInfo => object_calls::info(a, b)?,
+        Syscall::CacheTrace => object_trace::print_next(&mut console::lock()) as usize,
     })
 }
 
@@ -100,18 +108,20 @@ fn exec(process: &mut Process, path: usize, path_length: usize, argv: usize, arg
     if argc > MOST_ARGUMENTS {
         return Err(Error::Invalid);
     }
-    let mut bytes = [0; ARGUMENT_BYTES];
-    let mut rest = &mut bytes[..];
-    let mut arguments = [&[][..]; MOST_ARGUMENTS];
-    for (index, argument) in arguments.iter_mut().enumerate().take(argc) {
+    let mut arguments = Vec::new();
+    arguments.try_reserve_exact(argc).map_err(|_| Error::NoMemory)?;
+    let mut left = ARGUMENT_BYTES;
+    for index in 0..argc {
         let pair = argv.checked_add(16 * index).ok_or(Error::BadAddress)?;
         let (start, length) = (load(&process.space, pair)?, load(&process.space, pair + 8)?);
-        let (taken, left) = core::mem::take(&mut rest).split_at_mut_checked(length).ok_or(Error::Invalid)?;
-        process.space.copy_in(start, taken)?;
-        *argument = taken;
-        rest = left;
+        left = left.checked_sub(length).ok_or(Error::Invalid)?;
+        let mut argument = Vec::new();
+        argument.try_reserve_exact(length).map_err(|_| Error::NoMemory)?;
+        argument.resize(length, 0);
+        process.space.copy_in(start, &mut argument)?;
+        arguments.push(argument);
     }
-    let (name, space) = exec::load(path, &arguments[..argc])?;
+    let (name, space) = exec::load(path, &arguments)?;
     process.name = name;
     process.space = space;
     // What the program finds in `a0` is not the answer of a call, but its first argument.

@@ -2,7 +2,7 @@
 
 use core::{arch::naked_asm, fmt};
 
-use crate::{csr, hart::Hart, kernel_space, scheduler};
+use crate::{cross_call, csr, hart::Hart, kernel_space, scheduler};
 
 /// `scause` of a supervisor timer interrupt.
 pub const TIMER_INTERRUPT: usize = 1 << 63 | 5;
@@ -125,9 +125,15 @@ extern "C" fn interrupt(cause: usize) {
 /// Handles an interrupt, whoever it interrupted; interrupts are off. Answers whether it was one that is known.
 pub fn take_interrupt(cause: usize) -> bool {
     match cause {
-        TIMER_INTERRUPT => scheduler::end_turn(),
-        // A wake-up, and this hart is awake.
-        SOFTWARE_INTERRUPT => scheduler::forget_wake_up(),
+        TIMER_INTERRUPT => {
+            cross_call::serve();
+            scheduler::end_turn();
+        }
+        // A wake-up, and this hart is awake; or a call.
+        SOFTWARE_INTERRUPT => {
+            scheduler::forget_wake_up();
+            cross_call::serve();
+        }
         _ => return false,
     }
     true

@@ -3,6 +3,7 @@
 use core::{arch::asm, fmt};
 
 use abi::{
+    object::SlabError,
     page::{PageError, Pool},
     syscall::{Error, Syscall},
 };
@@ -43,6 +44,13 @@ fn page_call(call: Syscall, arguments: [usize; 4]) -> Result<usize, PageError> {
     // SAFETY: no page call writes to the program's memory.
     let result = unsafe { raw(call as usize, arguments) };
     let code = |_| u8::try_from(result.wrapping_neg()).ok().and_then(PageError::from_code);
+    usize::try_from(result).map_err(|error| code(error).expect("the kernel answers with known errors"))
+}
+
+fn object_call(call: Syscall, arguments: [usize; 4]) -> Result<usize, SlabError> {
+    // SAFETY: no call about caches writes to the program's memory.
+    let result = unsafe { raw(call as usize, arguments) };
+    let code = |_| u8::try_from(result.wrapping_neg()).ok().and_then(SlabError::from_code);
     usize::try_from(result).map_err(|error| code(error).expect("the kernel answers with known errors"))
 }
 
@@ -228,4 +236,58 @@ pub fn free_pages() -> usize {
 /// Pages of a client's blocks that were found damaged so far.
 pub fn damaged_pages(client: u8) -> usize {
     call(Syscall::DamagedPages, [usize::from(client), 0, 0, 0]).expect("the client has a valid number")
+}
+
+/// Asks for an object cache; answers its number.
+///
+/// # Errors
+/// The caches', as for the calls below.
+pub fn cache_create(size: usize, align: usize, flags: u8, client: u8) -> Result<u8, SlabError> {
+    object_call(Syscall::CacheCreate, [size, align, usize::from(flags), usize::from(client)]).map(|number| number as u8)
+}
+
+/// Gives a cache up.
+///
+/// # Errors
+/// See above.
+pub fn cache_destroy(cache: u8, client: u8) -> Result<(), SlabError> {
+    object_call(Syscall::CacheDestroy, [usize::from(cache), usize::from(client), 0, 0]).map(drop)
+}
+
+/// Has a cache give back what it can spare; answers how many pages.
+///
+/// # Errors
+/// See above.
+pub fn cache_shrink(cache: u8, client: u8) -> Result<usize, SlabError> {
+    object_call(Syscall::CacheShrink, [usize::from(cache), usize::from(client), 0, 0])
+}
+
+/// Asks for an object, or with [`abi::object::GENERAL`] for so many bytes; answers its address.
+///
+/// # Errors
+/// See above.
+pub fn cache_allocate(cache: u8, bytes: usize, client: u8) -> Result<usize, SlabError> {
+    object_call(Syscall::CacheAllocate, [usize::from(cache), usize::from(client), bytes, 0])
+}
+
+/// Gives an object back, for which with [`abi::object::GENERAL`] so many bytes were asked for.
+///
+/// # Errors
+/// See above.
+pub fn cache_free(cache: u8, address: usize, bytes: usize, flags: u8, client: u8) -> Result<(), SlabError> {
+    let flags = bytes << 8 | usize::from(flags);
+    object_call(Syscall::CacheFree, [usize::from(cache), address, flags, usize::from(client)]).map(drop)
+}
+
+/// Has a cache's statistics traced.
+///
+/// # Errors
+/// See above.
+pub fn cache_info(cache: u8, client: u8) -> Result<(), SlabError> {
+    object_call(Syscall::CacheInfo, [usize::from(cache), usize::from(client), 0, 0]).map(drop)
+}
+
+/// Has the kernel print the oldest events of object caches as one record; answers how many there were.
+pub fn cache_trace() -> usize {
+    call(Syscall::CacheTrace, [0; 4]).unwrap_or(0)
 }

@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod call;
 mod entry;
 pub mod ktap;
+pub mod object_test;
 pub mod print;
 
 pub use arguments::Arguments;

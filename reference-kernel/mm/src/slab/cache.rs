@@ -13,7 +13,7 @@ use super::{
     geometry::Geometry,
     slabs::{List, Slab},
 };
-use crate::sync::{MAX_HARTS, SpinLock, without_interrupts};
+use crate::sync::{Here, MAX_HARTS, SpinLock, on_this_hart};
 
 /// An object cache.
 #[derive(Debug)]
@@ -132,20 +132,19 @@ impl<M: Harts> Cache<M> {
     }
 
     #[inline(always)]
-    fn array(&self, hart: usize) -> *mut ObjectArray {
+    fn array(&self, here: &Here<'_, M>) -> *mut ObjectArray {
         // SAFETY: the number of a hart is below `MAX_HARTS`. Saying so spares every operation a check.
-        unsafe { core::hint::assert_unchecked(hart < MAX_HARTS) };
-        self.arrays[hart].load(Relaxed)
+        unsafe { core::hint::assert_unchecked(here.hart() < MAX_HARTS) };
+        self.arrays[here.hart()].load(Relaxed)
     }
 
     /// An object; none when memory is short.
     #[inline]
     pub fn allocate<P: PageSource>(&self, home: &Caches<M, P>) -> Option<NonNull<u8>> {
-        without_interrupts::<M, _>(|hart| {
-            // SAFETY: this hart's array is this hart's, with interrupts off.
-            let object = unsafe { ObjectArray::pop(self.array(hart)) };
-            if object.is_some() { object } else { self.refill(home, hart) }
-        })
+        // SAFETY: this hart's array is this hart's, with interrupts off.
+        let object = on_this_hart::<M, _>(|here| unsafe { ObjectArray::pop(self.array(here)) });
+        // Nothing is left to do after the call, so that the way without it needs no stack.
+        if object.is_some() { object } else { self.allocate_slowly(home) }
     }
 
     /// Takes an object back.
@@ -157,37 +156,55 @@ impl<M: Harts> Cache<M> {
     /// Unless the cache is in debug mode, the object is one of it that was allocated.
     #[inline]
     pub unsafe fn free<P: PageSource>(&self, home: &Caches<M, P>, object: NonNull<u8>) -> Result<(), SlabError> {
-        without_interrupts::<M, _>(|hart| {
-            // SAFETY: as in `allocate`.
-            if unsafe { ObjectArray::push(self.array(hart), object) } {
-                return Ok(());
+        // SAFETY: as in `allocate`.
+        if on_this_hart::<M, _>(|here| unsafe { ObjectArray::push(self.array(here), object) }) {
+            return Ok(());
+        }
+        // SAFETY: see above.
+        unsafe { self.free_slowly(home, object) }
+    }
+
+    /// As [`allocate`](Self::allocate), when there was nothing at hand.
+    #[cold]
+    #[inline(never)]
+    fn allocate_slowly<P: PageSource>(&self, home: &Caches<M, P>) -> Option<NonNull<u8>> {
+        // Perhaps this is another hart by now, or another process was here meanwhile.
+        // SAFETY: as there.
+        on_this_hart::<M, _>(|here| unsafe { ObjectArray::pop(self.array(here)) }.or_else(|| self.refill(home, here)))
+    }
+
+    /// As [`free`](Self::free), when there was no place for the object.
+    ///
+    /// # Safety
+    /// As there.
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_slowly<P: PageSource>(&self, home: &Caches<M, P>, object: NonNull<u8>) -> Result<(), SlabError> {
+        on_this_hart::<M, _>(|here| {
+            // SAFETY: as there.
+            unsafe {
+                // Likewise.
+                if ObjectArray::push(self.array(here), object) { Ok(()) } else { self.flush(home, here, object) }
             }
-            // SAFETY: see above.
-            unsafe { self.flush(home, hart, object) }
         })
     }
 
-    /// Gets a batch of objects for this hart, and one of them for the caller. Interrupts are off.
-    // Out of line, so that the way without it needs no stack.
-    #[cold]
-    #[inline(never)]
-    fn refill<P: PageSource>(&self, home: &Caches<M, P>, hart: usize) -> Option<NonNull<u8>> {
-        let array = self.array(hart);
-        // SAFETY: interrupts are off, and this is the hart.
-        let first = unsafe { self.depot.with_on(hart, |depot| depot.hand_out(&self.geometry, array)) };
+    /// Gets a batch of objects for this hart, which has none at hand, and one of them for the caller.
+    fn refill<P: PageSource>(&self, home: &Caches<M, P>, here: &Here<'_, M>) -> Option<NonNull<u8>> {
+        let array = self.array(here);
+        // SAFETY: the array is this hart's, and empty.
+        let first = self.depot.with_here(here, |depot| unsafe { depot.hand_out(&self.geometry, array) });
         let object = match first {
             Some(object) => object,
             None => {
                 // Pages and constructors take their time, so the lock is not held; others may grow the cache, too.
-                let slab = self.grow(home, hart)?;
+                let slab = self.grow(home, here)?;
                 // SAFETY: as above, and the slab is on no list yet.
-                unsafe {
-                    self.depot.with_on(hart, |depot| {
-                        depot.free.push_front(slab);
-                        depot.free_objects += self.geometry.objects;
-                        depot.hand_out(&self.geometry, array)
-                    })?
-                }
+                self.depot.with_here(here, |depot| unsafe {
+                    depot.free.push_front(slab);
+                    depot.free_objects += self.geometry.objects;
+                    depot.hand_out(&self.geometry, array)
+                })?
             }
         };
         if self.debug {
@@ -197,23 +214,22 @@ impl<M: Harts> Cache<M> {
         Some(object)
     }
 
-    /// Makes room in a full array: its oldest objects go, a batch of them, and `object` comes. Interrupts are off.
+    /// Makes room in a full array: its oldest objects go, a batch of them, and `object` comes.
     ///
     /// # Safety
     /// As for [`free`](Self::free).
-    #[cold]
-    #[inline(never)]
     unsafe fn flush<P: PageSource>(
         &self,
         home: &Caches<M, P>,
-        hart: usize,
+        here: &Here<'_, M>,
         object: NonNull<u8>,
     ) -> Result<(), SlabError> {
-        let array = self.array(hart);
-        // SAFETY: interrupts are off, and this is the hart.
-        let (result, surplus) = unsafe {
-            self.depot.with_on(hart, |depot| {
-                let mut result = Ok(());
+        let array = self.array(here);
+        let (result, surplus) = self.depot.with_here(here, |depot| {
+            let mut result = Ok(());
+            // SAFETY: the array is this hart's. What lies in it is free, and so is the object, unless the cache is in
+            // debug mode.
+            unsafe {
                 if self.debug {
                     result = debug::take_back(self, home, depot, object);
                 } else if array == ObjectArray::none() {
@@ -226,24 +242,21 @@ impl<M: Harts> Cache<M> {
                     });
                     ObjectArray::push(array, object);
                 }
-                (result, depot.surplus(depot.free_limit::<M>()))
-            })
-        };
+            }
+            (result, depot.surplus(depot.free_limit::<M>()))
+        });
         self.give_back(home, surplus);
         result
     }
 
-    /// A new slab, whose objects are made. Interrupts are off.
-    fn grow<P: PageSource>(&self, home: &Caches<M, P>, hart: usize) -> Option<*mut Slab> {
+    /// A new slab, whose objects are made.
+    fn grow<P: PageSource>(&self, home: &Caches<M, P>, here: &Here<'_, M>) -> Option<*mut Slab> {
         let geometry = &self.geometry;
-        // SAFETY: interrupts are off, and this is the hart.
-        let colour = unsafe {
-            self.depot.with_on(hart, |depot| {
-                let colour = depot.next_colour;
-                depot.next_colour = (colour + 1) % geometry.colours;
-                colour
-            })
-        };
+        let colour = self.depot.with_here(here, |depot| {
+            let colour = depot.next_colour;
+            depot.next_colour = (colour + 1) % geometry.colours;
+            colour
+        });
         let pages = home.pages.allocate(geometry.pages)?;
         let management = if geometry.off_slab {
             let Some(memory) = home.general(geometry.management) else {
@@ -286,12 +299,10 @@ impl<M: Harts> Cache<M> {
     /// Gives back every page that holds no allocated object; answers how many.
     pub fn shrink<P: PageSource>(&self, home: &Caches<M, P>) -> usize {
         M::on_each_hart(&|| {
-            without_interrupts::<M, _>(|hart| {
-                let array = self.array(hart);
+            on_this_hart::<M, _>(|here| {
+                let array = self.array(here);
                 // SAFETY: this hart's array is this hart's, with interrupts off.
-                unsafe {
-                    self.depot.with_on(hart, |depot| depot.empty(home, &self.geometry, array));
-                }
+                self.depot.with_here(here, |depot| unsafe { depot.empty(home, &self.geometry, array) });
             });
         });
         let surplus = self.depot.with(|depot| {

@@ -179,7 +179,7 @@ pub struct Tuning {
 impl Tuning {
     /// The tuning for objects of so many bytes (Linux 2.6.30, mm/slab.c, `enable_cpucache`).
     pub fn of(size: usize, harts: usize) -> Self {
-        let limit = match size {
+        let limit: usize = match size {
             0..=256 => 120,
             257..=1024 => 54,
             1025..=4096 => 24,

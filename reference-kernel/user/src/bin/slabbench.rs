@@ -1,0 +1,24 @@
+//! Drives the lab's object caches with what their throughput is measured on: `slabbench [--operations N] [--seed N]`.
+//!
+//! The figures are in the trace; this prints none of its own.
+
+#![no_std]
+#![no_main]
+
+use abi::object_workload::{Scenario, Workload};
+use user::{Arguments, object_test, println};
+
+user::program!(main);
+
+fn main(arguments: Arguments) -> i64 {
+    let word = Scenario::Bench.word();
+    // The word may be said or left out.
+    let rest = arguments.iter().skip(1).skip_while(|argument| *argument == word);
+    match Workload::parse([word].into_iter().chain(rest)) {
+        Ok(workload) => object_test::run(&workload),
+        Err(error) => {
+            println!("slabbench: {error}");
+            2
+        }
+    }
+}
