@@ -23,6 +23,8 @@ pub enum Event<'a> {
         lab: &'a str,
         /// What is graded, in one phrase.
         submission: &'a str,
+        /// The kernel kind that it was taken for, and where the trusted files are from.
+        kernel: &'a str,
         /// The seed, in hex.
         seed: &'a str,
     },

@@ -7,6 +7,15 @@ use std::path::{Path, PathBuf};
 /// Names that are never part of a tree, whatever its kind.
 pub const NEVER: [&str; 2] = [".git", "target"];
 
+/// Whether a name is in [`NEVER`] or in `ignore`, where `*.o` stands for every name that ends in `.o`.
+pub fn is_left_out(name: &str, ignore: &[String]) -> bool {
+    let matches = |pattern: &String| match pattern.strip_prefix('*') {
+        Some(end) => name.ends_with(end),
+        None => name == pattern,
+    };
+    NEVER.contains(&name) || ignore.iter().any(matches)
+}
+
 /// The regular files under `root`, relative to it, sorted; names in [`NEVER`] and `ignore` are left out with all that
 /// is in them, and so are symbolic links, since they lead elsewhere.
 ///
@@ -19,7 +28,7 @@ pub fn list(root: &Path, ignore: &[String]) -> io::Result<Vec<PathBuf>> {
         for entry in fs::read_dir(root.join(&folder))? {
             let entry = entry?;
             let name = entry.file_name();
-            if NEVER.iter().any(|never| name == *never) || ignore.iter().any(|ignored| name == **ignored) {
+            if is_left_out(&name.to_string_lossy(), ignore) {
                 continue;
             }
             let kind = entry.file_type()?;

@@ -114,6 +114,9 @@ pub struct Tools {
     pub compiler: String,
     /// QEMU's version.
     pub qemu: String,
+    /// Where the files came from that are neither the submission's nor the course's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub handout: Option<String>,
 }
 
 /// Points earned out of points to be had.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use git2::{FileMode, Index, IndexEntry, IndexTime, Oid, Repository, RepositoryInitOptions, Signature, Time};
 
+use crate::base_tree::{BaseTreeError, SourceFile, read_folder};
 use crate::course::Course;
-use crate::files;
 use crate::kind::Kind;
 use crate::lab::{Lab, LabId};
 use crate::owner::Owner;
@@ -38,6 +38,15 @@ pub enum HandoutError {
         #[source]
         cause: io::Error,
     },
+    /// A file of the course cannot be read.
+    #[error(transparent)]
+    Course(#[from] BaseTreeError),
+    /// The course has no tree of the kind.
+    #[error("hand out a {title}: the course has no tree of its own of that kind")]
+    NoTree {
+        /// What people call the kind.
+        title: String,
+    },
     /// The folder is not empty, and what is in it may be dear to somebody.
     #[error("write the handout to {path}: it is not empty")]
     NotEmpty {
@@ -59,23 +68,14 @@ impl HandoutError {
     /// Whose fault it is.
     pub fn owner(&self) -> Owner {
         match self {
-            Self::NotEmpty { .. } => Owner::Caller,
-            Self::Read { .. } | Self::Git { .. } => Owner::Harness,
+            Self::NotEmpty { .. } | Self::NoTree { .. } => Owner::Caller,
+            Self::Course(_) | Self::Read { .. } | Self::Git { .. } => Owner::Harness,
         }
     }
 }
 
-/// A file with its mode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its content.
-    pub content: Vec<u8>,
-    /// Whether it can be run.
-    pub executable: bool,
-}
-
 /// The files of a branch, by path.
-pub type Files = BTreeMap<PathBuf, File>;
+pub type Files = BTreeMap<PathBuf, SourceFile>;
 
 /// The files of `main`: the kernel's own tree, with the starter of every lab laid in.
 ///
@@ -86,10 +86,12 @@ pub fn main_files<'a>(
     kind: &Kind,
     labs: impl IntoIterator<Item = &'a Lab>,
 ) -> Result<Files, HandoutError> {
-    let mut all = Files::new();
-    read_into(&mut all, &course.root.join(&kind.source), &kind.ignore)?;
+    let mut all = match &kind.source {
+        Some(source) => read_folder(&course.root.join(source), &kind.ignore)?,
+        None => return Err(HandoutError::NoTree { title: kind.title.clone() }),
+    };
     for lab in labs.into_iter().filter(|lab| lab.kernels.contains_key(&kind.id)) {
-        read_into(&mut all, &lab.folder.join("handout"), &kind.ignore)?;
+        all.extend(read_folder(&lab.folder.join("handout"), &kind.ignore)?);
     }
     Ok(all)
 }
@@ -99,7 +101,7 @@ pub fn main_files<'a>(
 /// # Errors
 /// When the lab's text cannot be read.
 pub fn branch_files(course: &Course, kind: &Kind, lab: &Lab, grader: &str) -> Result<Files, HandoutError> {
-    let plain = |content: Vec<u8>| File { content, executable: false };
+    let plain = |content: Vec<u8>| SourceFile { content, executable: false };
     let text = lab.folder.join("handout.md");
     let text = fs::read(&text).map_err(|cause| HandoutError::Read { path: text, cause })?;
     let mut files = Files::from([
@@ -113,7 +115,7 @@ pub fn branch_files(course: &Course, kind: &Kind, lab: &Lab, grader: &str) -> Re
 /// Cargo's settings as a lab's branch has them, if its kernel is built in a way of its own.
 pub fn settings(lab: &Lab, kind: &Kind, course: &Path) -> Option<(PathBuf, Vec<u8>)> {
     let kernel = lab.kernels.get(&kind.id).filter(|kernel| !kernel.features.is_empty())?;
-    let mut settings = fs::read(course.join(&kind.source).join(SETTINGS)).unwrap_or_default();
+    let mut settings = fs::read(course.join(kind.source.as_deref()?).join(SETTINGS)).unwrap_or_default();
     let features = kernel.features.join(",");
     let added = format!("\n[env]\n# What `cargo run` builds the kernel with.\nKERNEL_FEATURES = \"{features}\"\n");
     settings.extend(added.into_bytes());
@@ -186,18 +188,6 @@ fn commit(
     let parent = parent.map(|parent| repository.find_commit(parent)).transpose()?;
     let parents: Vec<_> = parent.iter().collect();
     repository.commit(Some(&format!("refs/heads/{branch}")), &course, &course, message, &tree, &parents)
-}
-
-fn read_into(all: &mut Files, root: &Path, ignore: &[String]) -> Result<(), HandoutError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let failed = |path: &Path, cause| HandoutError::Read { path: path.to_owned(), cause };
-    for path in files::list(root, ignore).map_err(|cause| failed(root, cause))? {
-        let file = root.join(&path);
-        let content = fs::read(&file).map_err(|cause| failed(&file, cause))?;
-        let mode = fs::metadata(&file).map_err(|cause| failed(&file, cause))?.permissions().mode();
-        all.insert(path, File { content, executable: mode & 0o100 != 0 });
-    }
-    Ok(())
 }
 
 /// What GitHub runs when the branch is pushed. `grader` is the course's repository, which a variable of the

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -26,16 +26,31 @@ pub struct Kind {
     pub title: String,
     /// The folder that `kernel.yaml` lies in.
     pub folder: PathBuf,
-    /// The course's own tree of this kind, relative to the course's root.
-    pub source: PathBuf,
+    /// The course's own tree of this kind, relative to the course's root; without one, the trusted files are those
+    /// of a handout.
+    pub source: Option<PathBuf>,
     /// Files that a tree of this kind has, relative to its root.
     pub recognise: Vec<PathBuf>,
-    /// Names of files and folders that are no part of a tree wherever they lie: what builds leave behind.
+    /// Names of files and folders that are no part of a tree wherever they lie: what builds leave behind. `*.o` is
+    /// every name that ends in `.o`.
     pub ignore: Vec<String>,
+    /// Trusted files that are laid over the tree last, by their paths in it; they lie relative to the kind's folder.
+    pub overlay: BTreeMap<PathBuf, PathBuf>,
+    /// How the lines of a session's script reach the kernel.
+    pub script: Script,
     /// How it is built.
     pub build: Build,
     /// How it is booted.
     pub qemu: Qemu,
+}
+
+/// How the lines of a session's script reach the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Script {
+    /// In an initrd, with the programs beside it; boot options go into the boot arguments.
+    Initrd,
+    /// As text, in the storage of this symbol of the kernel's, which is an array of bytes.
+    Symbol(String),
 }
 
 /// How a kernel is built. Texts may contain the placeholders of [`PLACEHOLDERS`].
@@ -47,14 +62,20 @@ pub struct Build {
     pub command: Vec<String>,
     /// What brings dependencies to this machine, run in the course's own tree when they are missing.
     pub fetch: Option<Vec<String>>,
+    /// C compilers that will do, the first that is there is taken; the Rust toolchain where there are none.
+    pub compilers: Vec<String>,
     /// The Rust target, where there is one.
     pub target: Option<String>,
     /// Environment variables on top of the few that every build gets.
     pub environment: BTreeMap<String, String>,
     /// Wall time after which a build is ended.
     pub limit: Duration,
+    /// Whether every build begins with nothing but the sources.
+    pub clean: bool,
     /// The kernel's ELF file, relative to the tree's root.
     pub kernel: String,
+    /// The disk image that the machine gets, relative to the tree's root.
+    pub disk: Option<String>,
     /// The programs that go into the initrd under their file names, relative to the tree's root.
     pub programs: Vec<String>,
 }
@@ -103,7 +124,9 @@ impl FromStr for Version {
 }
 
 /// What `{…}` in a build's texts can stand for, with what it means.
-pub const PLACEHOLDERS: [(&str, &str); 6] = [
+pub const PLACEHOLDERS: [(&str, &str); 8] = [
+    ("compiler", "the C compiler that is there"),
+    ("compiler-prefix", "the same without its last part, as in `riscv64-unknown-elf-`"),
     ("features", "the features that the lab names, with commas"),
     ("target", "the build's target"),
     ("tree", "the absolute path of the tree that is built"),
@@ -155,12 +178,24 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
     }
     let title = fields.required(reader, "title", "what people call the kind");
     let title = title.and_then(|node| reader.text(node, "a title"));
-    let source_node = fields.required(reader, "source", "the folder of the course that holds the kind's own tree");
-    let source = source_node.and_then(|node| reader.path(node, "the course"));
+    let source_node = fields.optional("source");
+    let source = source_node.map(|node| reader.path(node, "the course"));
     let recognise_node = fields.required(reader, "recognise", "files that every tree of the kind has");
     let ignore = fields.optional("ignore").map_or(Some(Vec::new()), |node| {
         let items = reader.one_or_more(node, "a list of names")?;
         Some(items.iter().filter_map(|item| reader.text(item, "a name").map(str::to_owned)).collect())
+    });
+    let overlay = fields.optional("overlay").map_or_else(BTreeMap::new, |node| {
+        let entries = reader.names(node, "file of the tree");
+        let read = |(path, key, from): (String, &Node, &Node)| {
+            let path = is_inside(&path).then(|| PathBuf::from(&path));
+            let path = path.or_else(|| reader.wrong_value(key, "a path in the kind's tree"));
+            Some((path?, reader.existing_file(from, folder, "the kind's folder")?))
+        };
+        entries.into_iter().filter_map(read).collect()
+    });
+    let script = fields.optional("script").map_or(Some(Script::Initrd), |node| {
+        reader.parsed(node, "how scripts reach the kernel: `initrd`, or `symbol NAME`", script)
     });
     let build = fields.required(reader, "build", "how the kernel is built");
     let build = build.and_then(|node| read_build(node, reader));
@@ -168,6 +203,10 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
     let qemu = qemu.and_then(|node| read_qemu(node, reader));
     reader.finish(fields);
 
+    let source = match source {
+        None => None,
+        Some(source) => Some(source?),
+    };
     if let (Some(node), Some(source)) = (source_node, &source)
         && !course.join(source).is_dir()
     {
@@ -175,11 +214,12 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         reader.note(node.at.clone(), problem);
         return None;
     }
-    let source = source?;
-    let within = source.display().to_string();
     let items = reader.one_or_more(recognise_node?, "a list of at least one path")?;
-    let recognise =
-        items.iter().filter_map(|item| reader.existing_file(item, &course.join(&source), &within)).collect();
+    let recognise = items.iter().filter_map(|item| match &source {
+        Some(source) => reader.existing_file(item, &course.join(source), &source.display().to_string()),
+        None => reader.path(item, "a tree of the kind"),
+    });
+    let recognise = recognise.collect();
     Some(Kind {
         id: KindId(id?),
         title: title?.to_owned(),
@@ -187,6 +227,8 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         source,
         recognise,
         ignore: ignore?,
+        overlay,
+        script: script?,
         build: build?,
         qemu: qemu?,
     })
@@ -201,6 +243,10 @@ fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Build> {
     let command = fields.required(reader, "command", COMMAND);
     let command = command.and_then(|node| read_texts(node, reader, COMMAND));
     let fetch = fields.optional("fetch").map(|node| read_texts(node, reader, COMMAND));
+    let compilers = fields.optional("compilers").map_or(Some(Vec::new()), |node| {
+        let items = reader.one_or_more(node, "a list of C compilers")?;
+        Some(items.iter().filter_map(|item| reader.name(item, "a compiler")).collect())
+    });
     let target = fields.optional("target").map(|node| reader.name(node, "a Rust target"));
     let environment = fields.optional("environment").map_or_else(BTreeMap::new, |node| {
         let entries = reader.names(node, "environment variable");
@@ -209,6 +255,11 @@ fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Build> {
     let limit = fields.optional("limit").map_or(Some(300_000_000_000), |node| {
         reader.parsed(node, "a length of time, as in `300s`", values::nanoseconds)
     });
+    let clean = fields.optional("clean").map_or(Some(false), |node| match node.value {
+        Value::Bool(clean) => Some(clean),
+        _ => reader.wrong_type(node, "`true` or `false`"),
+    });
+    let disk = fields.optional("disk").map(|node| read_output(node, reader));
     let kernel = fields.required(reader, "kernel", "the path of the kernel's ELF file");
     let kernel = kernel.and_then(|node| read_output(node, reader));
     let programs = fields.optional("programs").map_or(Some(Vec::new()), |node| {
@@ -219,6 +270,7 @@ fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Build> {
     Some(Build {
         messages: if messages? == "cargo" { Messages::Cargo } else { Messages::Plain },
         command: command?,
+        compilers: compilers?,
         fetch: match fetch {
             None => None,
             Some(fetch) => Some(fetch?),
@@ -229,9 +281,29 @@ fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Build> {
         },
         environment,
         limit: Duration::from_nanos(limit?),
+        clean: clean?,
+        disk: match disk {
+            None => None,
+            Some(disk) => Some(disk?),
+        },
         kernel: kernel?,
         programs: programs?,
     })
+}
+
+/// How scripts reach a kernel, as its kind writes it.
+fn script(word: &str) -> Option<Script> {
+    if word == "initrd" {
+        return Some(Script::Initrd);
+    }
+    let name = word.strip_prefix("symbol ")?.trim();
+    let plain = |character: char| character.is_ascii_alphanumeric() || "_.$".contains(character);
+    (!name.is_empty() && name.chars().all(plain)).then(|| Script::Symbol(name.to_owned()))
+}
+
+/// Whether a path leads to something within its tree.
+fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn read_texts(node: &Node, reader: &mut Reader<'_>, expected: &str) -> Option<Vec<String>> {

@@ -3,6 +3,7 @@
 //! Data moves one way, each step plain values in and plain values out:
 //! Lab + Submission → SourceTree → Image → Transcript → Records → Verdicts → Grade → Reports.
 
+pub mod base_tree;
 pub mod cache;
 pub mod cli;
 pub mod course;

@@ -1,11 +1,11 @@
 //! From a lab and a seed to the boots that are due.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use abi::boot::{MAX_ARENA_REGIONS, Options};
 
-use crate::kind::Kind;
-use crate::lab::{Deadline, Judge, Lab, Session, SessionId};
+use crate::kind::{self, Kind, Script};
+use crate::lab::{Deadline, Judge, KindId, Lab, Session, SessionId};
 use crate::seed::Seed;
 use crate::session::Boot;
 use crate::subject;
@@ -23,9 +23,20 @@ pub struct Planned {
     pub options: Options,
 }
 
-/// The boots of the sessions that pass the filter, in the order of the lab.
-pub fn boots(lab: &Lab, seed: Seed, wanted: impl Fn(&Session) -> bool) -> Vec<Planned> {
-    let sessions = lab.sessions.iter().filter(|session| wanted(session));
+/// What a machine is started with.
+#[derive(Debug, Clone)]
+pub struct BootFiles {
+    /// The kernel's ELF file.
+    pub kernel: PathBuf,
+    /// The initrd, if there is one.
+    pub initrd: Option<PathBuf>,
+    /// The disk image, if there is one.
+    pub disk: Option<PathBuf>,
+}
+
+/// The boots of a kernel kind's sessions that pass the filter, in the order of the lab.
+pub fn boots(lab: &Lab, kind: &KindId, seed: Seed, wanted: impl Fn(&Session) -> bool) -> Vec<Planned> {
+    let sessions = lab.sessions.iter().filter(|session| session.kernels.includes(kind) && wanted(session));
     sessions
         .flat_map(|session| {
             let script: Vec<String> = session.run.iter().map(|line| with_seed(line, seed)).collect();
@@ -59,17 +70,21 @@ fn options(lab: &Lab, session: &Session, tick: Option<u64>) -> Options {
 }
 
 impl Planned {
-    /// The boot of this plan with an image.
-    pub fn boot(&self, lab: &Lab, kind: &Kind, kernel: &Path, initrd: &Path) -> Option<Boot> {
+    /// The boot of this plan.
+    pub fn boot(&self, lab: &Lab, kind: &Kind, files: &BootFiles) -> Option<Boot> {
         let session = lab.sessions.iter().find(|session| session.id == self.session)?;
         let mut qemu = vec![kind.qemu.program.clone()];
-        qemu.extend(kind.qemu.arguments.iter().cloned());
+        let disk = files.disk.as_ref().map(|disk| disk.display().to_string());
+        let value = |name: &str| (name == "disk").then(|| disk.clone()).flatten();
+        qemu.extend(kind.qemu.arguments.iter().map(|argument| kind::fill(argument, value)));
+        // Boot arguments are read by kernels that read scripts from an initrd.
+        let arguments = if kind.script == Script::Initrd { self.options.to_string() } else { String::new() };
         Some(Boot {
             session: self.id.clone(),
             qemu,
-            kernel: kernel.to_owned(),
-            initrd: initrd.to_owned(),
-            arguments: self.options.to_string(),
+            kernel: files.kernel.clone(),
+            initrd: files.initrd.clone().unwrap_or_default(),
+            arguments,
             harts: session.harts,
             memory: session.memory,
             clock: session.clock,

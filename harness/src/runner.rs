@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         if let Some(folder) = job.folder {
             folder.begin()?;
         }
-        let tree = SourceTree::new(job.course, job.lab, job.kind, job.overlay)?;
+        let tree = SourceTree::new(&job.submission.base, job.lab, job.kind, job.overlay)?;
         let seed = match job.seed {
             Choice::Given(seed) => seed,
             Choice::Random => Seed::random(),
@@ -150,8 +150,9 @@ impl<'a> Run<'a> {
         };
         let checks: Vec<&Check> =
             job.lab.checks.iter().filter(|check| job.wanted.contains(check.id.0.as_str())).collect();
-        let plan =
-            plan::boots(job.lab, seed, |session| checks.iter().any(|check| check.sessions.contains(&session.id)));
+        let plan = plan::boots(job.lab, &job.kind.id, seed, |session| {
+            checks.iter().any(|check| check.sessions.contains(&session.id))
+        });
         Ok(Self { job, tree, seed, plan, clock })
     }
 
@@ -160,7 +161,8 @@ impl<'a> Run<'a> {
         let seed = self.seed.to_string();
         let lab = format!("{}: {}, {} points", job.lab.id, job.lab.title, job.lab.points);
         let submission = opening::describe(job);
-        listener.event(&Event::Started { lab: &lab, submission: &submission, seed: &seed });
+        let kernel = opening::kernel(job);
+        listener.event(&Event::Started { lab: &lab, submission: &submission, kernel: &kernel, seed: &seed });
 
         let mut grade = self.opening()?;
         let mut boots = Boots::new();
@@ -184,8 +186,8 @@ impl<'a> Run<'a> {
     /// Names the tools in the grade; `None` when one is missing, and the grade says which.
     async fn tools(&self, grade: &mut Grade) -> Option<Toolchain> {
         let job = self.job;
-        let own_tree = job.course.root.join(&job.kind.source);
-        let (qemu, toolchain) = tokio::join!(qemu::version(&job.kind.qemu), Toolchain::of(&own_tree));
+        let own_tree = job.course.root.join(job.kind.source.as_deref().unwrap_or(std::path::Path::new("")));
+        let (qemu, toolchain) = tokio::join!(qemu::version(&job.kind.qemu), Toolchain::of(&job.kind.build, &own_tree));
         match (qemu, toolchain) {
             (Ok(qemu), Ok(toolchain)) => {
                 grade.tools.qemu = qemu;

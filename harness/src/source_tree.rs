@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::course::Course;
+use crate::base_tree::{BaseTree, SourceFile};
 use crate::kind::Kind;
 use crate::lab::Lab;
 use crate::lab::mutant::Mutant;
@@ -42,16 +42,10 @@ pub struct SourceTree {
     files: BTreeMap<PathBuf, SourceFile>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SourceFile {
-    content: Vec<u8>,
-    executable: bool,
-}
-
 /// Why there is no tree. Submissions cannot cause it.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceTreeError {
-    /// A file of the course cannot be read.
+    /// A file that the kind lays over cannot be read.
     #[error("read {path}")]
     Read {
         /// The file or folder.
@@ -95,12 +89,12 @@ impl SourceTreeError {
 }
 
 impl SourceTree {
-    /// The course's own tree of `kind`, with the overlay laid in where the lab takes files.
+    /// A trusted tree of `kind`, with the overlay laid in where the lab takes files, and what the kind lays over.
     ///
     /// # Errors
     /// When the course's own files cannot be read, or do not fit together.
-    pub fn new(course: &Course, lab: &Lab, kind: &Kind, overlay: Overlay<'_>) -> Result<Self, SourceTreeError> {
-        let mut files = read_tree(&course.root.join(&kind.source), &kind.ignore)?;
+    pub fn new(base: &BaseTree, lab: &Lab, kind: &Kind, overlay: Overlay<'_>) -> Result<Self, SourceTreeError> {
+        let mut files = base.files.clone();
         let taken = lab.kernels.get(&kind.id).map_or(&[][..], |kernel| &kernel.files);
         let mut lay = |path: &Path, content: Vec<u8>| {
             let executable = files.get(path).is_some_and(|file| file.executable);
@@ -138,6 +132,12 @@ impl SourceTree {
                 }
             }
         }
+        // Last, so that nothing can take the place of what is trusted.
+        for (path, from) in &kind.overlay {
+            let from = kind.folder.join(from);
+            let content = fs::read(&from).map_err(|cause| SourceTreeError::Read { path: from, cause })?;
+            files.insert(path.clone(), SourceFile { content, executable: false });
+        }
         let content = |path: &PathBuf| files.get(path).map(|file| (path.clone(), file.content.clone()));
         let taken = taken.iter().filter_map(content).collect();
         let names = files.iter().map(|(path, file)| {
@@ -171,7 +171,7 @@ impl SourceTree {
         self.remove_others(folder, Path::new(""), ignore, &mut newest)?;
         for (path, file) in &self.files {
             let path = folder.join(path);
-            file.write(&path, newest).map_err(at(&path))?;
+            write_file(file, &path, newest).map_err(at(&path))?;
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl SourceTree {
         for entry in fs::read_dir(root.join(folder)).map_err(at)? {
             let entry = entry.map_err(at)?;
             let name = entry.file_name();
-            if files::NEVER.iter().any(|never| name == *never) || ignore.iter().any(|ignored| name == **ignored) {
+            if files::is_left_out(&name.to_string_lossy(), ignore) {
                 continue;
             }
             let path = folder.join(&name);
@@ -211,40 +211,27 @@ impl SourceTree {
     }
 }
 
-impl SourceFile {
-    fn write(&self, path: &Path, newest: SystemTime) -> io::Result<()> {
-        let mode = if self.executable { 0o755 } else { 0o644 };
-        if let Ok(data) = fs::symlink_metadata(path) {
-            let same_kind = data.is_file() && data.permissions().mode() & 0o777 == mode;
-            if same_kind && data.len() == self.content.len() as u64 && fs::read(path)? == self.content {
-                return Ok(());
-            }
-            if data.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+/// Writes a file, unless it is there already.
+fn write_file(file: &SourceFile, path: &Path, newest: SystemTime) -> io::Result<()> {
+    let mode = if file.executable { 0o755 } else { 0o644 };
+    if let Ok(data) = fs::symlink_metadata(path) {
+        let same_kind = data.is_file() && data.permissions().mode() & 0o777 == mode;
+        if same_kind && data.len() == file.content.len() as u64 && fs::read(path)? == file.content {
+            return Ok(());
         }
-        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-        let mut file = File::create(path)?;
-        file.write_all(&self.content)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        // Cargo goes by times. Were the clock set back, a file would seem older than the build that it must end up in.
-        if file.metadata()?.modified()? <= newest {
-            file.set_modified(newest + Duration::from_secs(1))?;
-        }
-        Ok(())
+        if data.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
     }
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+    let mut written = File::create(path)?;
+    written.write_all(&file.content)?;
+    written.set_permissions(fs::Permissions::from_mode(mode))?;
+    // Builders go by times. Were the clock set back, a file would seem older than the build that it must end up in.
+    if written.metadata()?.modified()? <= newest {
+        written.set_modified(newest + Duration::from_secs(1))?;
+    }
+    Ok(())
 }
 
 fn modified(path: &Path) -> SystemTime {
     fs::symlink_metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn read_tree(root: &Path, ignore: &[String]) -> Result<BTreeMap<PathBuf, SourceFile>, SourceTreeError> {
-    let error = |path: &Path, cause| SourceTreeError::Read { path: path.to_owned(), cause };
-    let mut tree = BTreeMap::new();
-    for path in files::list(root, ignore).map_err(|cause| error(root, cause))? {
-        let file = root.join(&path);
-        let content = fs::read(&file).map_err(|cause| error(&file, cause))?;
-        let mode = fs::metadata(&file).map_err(|cause| error(&file, cause))?.permissions().mode();
-        tree.insert(path, SourceFile { content, executable: mode & 0o100 != 0 });
-    }
-    Ok(tree)
 }

@@ -53,6 +53,7 @@ macro_rules! owned {
 
 owned! {
     crate::cache::CacheError => |_| crate::cache::CacheError::OWNER,
+    crate::base_tree::BaseTreeError => |error| error.owner(),
     crate::course::CourseError => |error| error.owner(),
     crate::handout::HandoutError => |error| error.owner(),
     crate::submission::SubmissionError => |error| error.owner(),

@@ -78,6 +78,13 @@ struct Run {
     /// Grade the working tree as it is on disk, whatever its branch
     #[arg(long)]
     worktree: bool,
+    /// Take the submission for a kernel of this kind [default: recognised by its files]
+    #[arg(long, value_name = "KIND")]
+    kernel: Option<String>,
+    /// Take all but the lab's files from here, for kernels of which the course has no tree of its own; REV is the lab's
+    /// branch unless it is given [default: $GRADER_HANDOUT]
+    #[arg(long, value_name = "REPO[@REV]")]
+    handout: Option<String>,
     /// Draw the operations from this seed: a number, or "random" [default: derived from the submission]
     #[arg(long, value_name = "N", default_value = None)]
     seed: Option<seed::Choice>,

@@ -8,7 +8,7 @@ use super::run::publish;
 use super::{Context, Replay, judges};
 use crate::grade::Build;
 use crate::grading::{self, Boots};
-use crate::lab::SessionId;
+use crate::lab::{KindId, SessionId};
 use crate::plan;
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::seed::Choice;
@@ -33,7 +33,9 @@ pub fn replay(context: &Context, options: &Replay) -> Result<ExitCode, Failure> 
     };
     let wanted: BTreeSet<&str> = saved.checks.iter().map(|check| check.id.as_str()).collect();
     let checks: Vec<_> = lab.checks.iter().filter(|check| wanted.contains(check.id.0.as_str())).collect();
-    let plan = plan::boots(&lab, seed, |session| checks.iter().any(|check| check.sessions.contains(&session.id)));
+    let plan = plan::boots(&lab, &KindId(saved.lab.kernel.clone()), seed, |session| {
+        checks.iter().any(|check| check.sessions.contains(&session.id))
+    });
     let (mut boots, mut reference) = (Boots::new(), Boots::new());
     if matches!(saved.build, Build::Built { .. }) {
         let ids: Vec<&SessionId> = plan.iter().map(|planned| &planned.id).collect();

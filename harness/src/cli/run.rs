@@ -12,7 +12,7 @@ use super::{Context, Reports, Run, judges, terminal};
 use crate::cache::Cache;
 use crate::event::Listener;
 use crate::grade::{Grade, Outcome};
-use crate::lab::{Lab, LabId};
+use crate::lab::{KindId, Lab, LabId};
 use crate::owner::Owner;
 use crate::report::live::Live;
 use crate::report::terminal::Theme;
@@ -30,13 +30,22 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
     let Context { cache, course } = context;
     let lab = course.lab(&options.lab, judges())?;
     let kinds = course.kinds()?;
-    let wanted = wanted(&lab, options)?;
+    let kernel = options.kernel.clone().map(KindId);
     let from = std::env::current_dir().map_err(Failure::no_current_folder)?;
-    let search = Search { from: &from, course, kinds: &kinds, lab: &lab, cache };
+    let search = Search {
+        from: &from,
+        course,
+        kinds: &kinds,
+        lab: &lab,
+        cache,
+        kernel: kernel.as_ref(),
+        handout: options.handout.as_deref(),
+    };
     let submission = Submission::find(&request(options), &search)?;
     let kind = kinds.get(&submission.kind).ok_or_else(|| {
         Failure::caller(format!("grade lab {}: it can be solved in no kernel kind of this course", lab.id))
     })?;
+    let wanted = wanted(&lab, &kind.id, options)?;
     let overlay = match (&submission.origin, &submission.files) {
         (Origin::Reference, _) | (_, Err(_)) => Overlay::Reference,
         (_, Ok(files)) => Overlay::Submission(files),
@@ -149,13 +158,14 @@ fn request(options: &Run) -> Request {
 }
 
 /// The checks that pass all filters.
-fn wanted<'l>(lab: &'l Lab, options: &Run) -> Result<BTreeSet<&'l str>, Failure> {
+fn wanted<'l>(lab: &'l Lab, kind: &KindId, options: &Run) -> Result<BTreeSet<&'l str>, Failure> {
     let matches = |patterns: &[regex::Regex], name: &str| {
         patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(name))
     };
     let wanted: BTreeSet<&str> = lab
         .checks
         .iter()
+        .filter(|check| check.kernels.includes(kind))
         .filter(|check| matches(&options.check, &check.id.0))
         .filter(|check| check.sessions.iter().any(|session| matches(&options.session, &session.0)))
         .map(|check| check.id.0.as_str())

@@ -97,7 +97,8 @@ pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failu
     };
     let mut wrong = 0;
     for lab in &labs {
-        for (id, kind) in lab.kernels.keys().filter_map(|id| Some((id, kinds.get(id)?))) {
+        let own = |id: &KindId| kinds.get(id).filter(|kind| kind.source.is_some());
+        for (id, kind) in lab.kernels.keys().filter_map(|id| Some((id, own(id)?))) {
             wrong += lab_in_kind(context, options, lab, id, kind)?;
         }
     }
@@ -214,9 +215,14 @@ fn grade(
 ) -> Result<Grade, Failure> {
     let wanted: BTreeSet<&str> = match solution {
         Tried::Mutant(mutant) if options.quick => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
-        _ => lab.checks.iter().map(|check| check.id.0.as_str()).collect(),
+        _ => lab
+            .checks
+            .iter()
+            .filter(|check| check.kernels.includes(&kind.id))
+            .map(|check| check.id.0.as_str())
+            .collect(),
     };
-    let submission = Submission::reference(lab);
+    let submission = Submission::reference(&context.course, kind)?;
     let command = format!("grader selftest --lab {} --solution {}", lab.id, solution.name());
     let job = Job {
         turns,
@@ -244,7 +250,7 @@ mod tests {
     fn results_come_in_the_order_of_the_items_however_long_each_takes() {
         let items: Vec<u64> = (0..12).collect();
         let work = |item: &u64| {
-            std::thread::sleep(Duration::from_millis(if item % 2 == 0 { 20 } else { 0 }));
+            std::thread::sleep(Duration::from_millis(if item.is_multiple_of(2) { 20 } else { 0 }));
             item * 10
         };
         let mut results = Vec::new();

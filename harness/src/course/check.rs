@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Course, CourseError, folders_with};
-use crate::kind;
+use crate::kind::{self, Kind};
+use crate::lab::KindId;
 use crate::lab::read::{self as lab_file, Judges, Known};
 use crate::lab::{mutant, solution};
 
@@ -32,14 +33,16 @@ impl Course {
                     continue;
                 }
             };
-            for path in lab.kernels.values().flat_map(|kernel| &kernel.files) {
+            // Kinds without a tree of the course's own have their starters in the handout.
+            let own = |id: &&KindId| kinds.get(*id).is_some_and(|kind: &Kind| kind.source.is_some());
+            for path in lab.kernels.keys().filter(own).flat_map(|id| &lab.kernels[id].files) {
                 let starter = lab.folder.join("handout").join(path);
                 if !starter.is_file() {
                     wrong.push(CourseError::NoStarter { lab: id.clone(), path: starter });
                 }
             }
-            // Mutants are of the lab's first kind, which has the reference.
-            let Some(kind) = lab.kernels.keys().next().and_then(|id| kinds.get(id)) else { continue };
+            // Mutants are of the lab's first kind that has a reference.
+            let Some(kind) = lab.kernels.keys().find(own).and_then(|id| kinds.get(id)) else { continue };
             let mutants = mutant::files(&lab).into_iter();
             let read = mutants.filter_map(|path| mutant::read(&path, &lab, kind, &self.root).err());
             wrong.extend(read.map(CourseError::File));

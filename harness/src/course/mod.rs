@@ -209,7 +209,9 @@ impl Course {
     /// When a file cannot be read.
     pub fn digest(&self, lab: &Lab, kind: &Kind) -> Result<String, CourseError> {
         let mut parts = Vec::new();
-        for (name, folder) in [("lab", &lab.folder), ("kind", &kind.folder), ("tree", &self.root.join(&kind.source))] {
+        let tree = kind.source.as_ref().map(|source| self.root.join(source));
+        let folders = [("lab", Some(&lab.folder)), ("kind", Some(&kind.folder)), ("tree", tree.as_ref())];
+        for (name, folder) in folders.into_iter().filter_map(|(name, folder)| Some((name, folder?))) {
             let read = |path: &PathBuf| Ok((format!("{name}/{}", path.display()), fs::read(folder.join(path))?));
             let contents = files::list(folder, &kind.ignore).and_then(|list| list.iter().map(read).collect());
             let contents: Vec<(String, Vec<u8>)> =

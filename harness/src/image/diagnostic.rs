@@ -145,7 +145,21 @@ pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
         Regex::new(r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?:fatal )?(?P<level>error|warning): (?P<text>.*)$")
             .expect("it is one")
     });
+    static LINKER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?:^|[/:\s])(?P<file>[^\s:/]+\.[chS]):(?:(?P<line>\d+)|\([^)]*\)):\s+(?P<text>(?:undefined reference to|multiple definition of) .*)$")
+            .expect("it is one")
+    });
     let text = clean(line, false);
+    if let Some(found) = LINKER.captures(&text) {
+        // Where it stands is not always said, and without its folder.
+        return Some(Diagnostic {
+            level: Level::Error,
+            message: found["text"].to_owned(),
+            code: None,
+            place: None,
+            rendered: line.to_owned() + "\n",
+        });
+    }
     let found = GCC.captures(&text)?;
     Some(Diagnostic {
         level: if &found["level"] == "error" { Level::Error } else { Level::Warning },
@@ -193,5 +207,12 @@ mod tests {
         let read = from_plain("./kernel/kalloc.c:12:5: error: expected ';'").unwrap();
         assert_eq!(read.place.unwrap(), Place { file: "kernel/kalloc.c".to_owned(), line: 12, column: 5 });
         assert_eq!(from_plain("make: *** [Makefile:3: all] Error 1"), None);
+        for line in [
+            "/tmp/x/umalloc_test.c:40: undefined reference to `umalloc'",
+            "ld: kernel/ktest.o: kernel/ktest.c:(.text+0x1c): undefined reference to `kallocn'",
+        ] {
+            let read = from_plain(line).unwrap_or_else(|| panic!("{line}"));
+            assert!(read.level == Level::Error && read.message.starts_with("undefined reference"), "{read:?}");
+        }
     }
 }

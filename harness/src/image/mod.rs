@@ -4,6 +4,7 @@ pub mod diagnostic;
 mod error;
 pub mod initrd;
 mod process;
+pub mod storage;
 mod store;
 mod toolchain;
 
@@ -96,7 +97,7 @@ const FETCH_LIMIT: Duration = Duration::from_secs(300);
 /// When nothing could be built through no fault of the submission. Errors in the source are an [`Outcome`], or
 /// [`BuildError::OwnTree`] where every file is the course's own.
 pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Outcome, BuildError> {
-    let own_tree = order.course.root.join(&order.kind.source);
+    let own_tree = order.kind.source.as_ref().map(|source| order.course.root.join(source));
     let key = order.key();
     if let Some(image) = store::find(order.cache, &key) {
         return Ok(Outcome::Built(image));
@@ -113,9 +114,15 @@ pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> R
         lock(order.cache, &names.iter().map(|name| format!("tree-{name}")).collect::<Vec<_>>(), progress).await?;
     let folder = order.cache.folder("trees")?.join(&names[index]);
     let ignore = &order.kind.ignore;
+    if order.kind.build.clean {
+        match std::fs::remove_dir_all(&folder) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(BuildError::io(&folder, cause)),
+            _ => {}
+        }
+    }
     order.tree.materialise(&folder, ignore).map_err(|(path, cause)| BuildError::io(path, cause))?;
     progress(Progress::Compiling);
-    Build::prepare(order, &folder).await?.run(&key, &own_tree, progress).await
+    Build::prepare(order, &folder).await?.run(&key, own_tree.as_deref(), progress).await
 }
 
 /// Waits for the first of several locks that is free; the answer says which.
@@ -193,12 +200,23 @@ impl Said {
 
 impl<'a> Build<'a> {
     async fn prepare(order: &'a Order<'a>, folder: &'a Path) -> Result<Self, BuildError> {
+        let text = |path: &Path| path.display().to_string();
+        let compiler = &order.toolchain.compiler;
+        if !order.kind.build.compilers.is_empty() {
+            let prefix = compiler.rfind('-').map_or("", |dash| &compiler[..=dash]);
+            let values = BTreeMap::from([
+                ("compiler", compiler.clone()),
+                ("compiler-prefix", prefix.to_owned()),
+                ("tree", text(folder)),
+                ("features", order.features.join(",")),
+            ]);
+            return Ok(Self { order, folder, values });
+        }
         let sysroot = toolchain::sysroot(folder).await?;
         let target = order.kind.build.target.clone().unwrap_or_default();
         if !target.is_empty() && !toolchain::has_target(&sysroot, &target) {
             return Err(BuildError::TargetMissing { target });
         }
-        let text = |path: &Path| path.display().to_string();
         let values = BTreeMap::from([
             ("features", order.features.join(",")),
             ("target", target),
@@ -217,11 +235,15 @@ impl<'a> Build<'a> {
     async fn run(
         &self,
         key: &str,
-        own_tree: &Path,
+        own_tree: Option<&Path>,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Outcome, BuildError> {
         let (mut status, mut said, mut log) = self.command().await?;
-        if !status.success() && said.diagnostics.is_empty() && lacks_dependencies(&log) {
+        if let Some(own_tree) = own_tree
+            && !status.success()
+            && said.diagnostics.is_empty()
+            && lacks_dependencies(&log)
+        {
             self.fetch(own_tree, progress).await?;
             progress(Progress::Compiling);
             (status, said, log) = self.command().await?;
@@ -322,7 +344,9 @@ impl<'a> Build<'a> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             (name, path)
         };
-        store::keep(self.order.cache, key, &kernel, &build.programs.iter().map(program).collect(), warnings)
+        let disk = build.disk.as_ref().map(|disk| self.folder.join(self.fill(disk)));
+        let outputs = store::Outputs { kernel, disk, programs: build.programs.iter().map(program).collect() };
+        store::keep(self.order.cache, key, &outputs, warnings)
     }
 }
 

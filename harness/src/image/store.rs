@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::{digest, files};
 
 /// The version of what is kept; an image of another version is as good as none.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The most images that are kept; the least recently used go first.
 const KEPT: usize = 128;
 const ABOUT: &str = "image.json";
@@ -24,9 +24,11 @@ const ABOUT: &str = "image.json";
 pub struct Image {
     /// The kernel's ELF file.
     pub kernel: PathBuf,
+    /// The disk image that the machine gets, if it gets one.
+    pub disk: Option<PathBuf>,
     /// The programs for the initrd, by name.
     pub programs: BTreeMap<String, PathBuf>,
-    /// SHA-256, in hex, over the kernel and the programs.
+    /// SHA-256, in hex, over the kernel, the disk and the programs.
     pub digest: String,
     /// What the compiler warned of.
     pub warnings: Vec<Diagnostic>,
@@ -52,6 +54,7 @@ impl Image {
 struct About {
     format: u32,
     digest: String,
+    disk: bool,
     programs: Vec<String>,
     warnings: Vec<Diagnostic>,
 }
@@ -66,12 +69,16 @@ pub fn find(cache: &Cache, key: &str) -> Option<Image> {
     let about: About = serde_json::from_slice(&fs::read(folder.join(ABOUT)).ok()?).ok()?;
     let image = Image {
         kernel: folder.join("kernel"),
+        disk: about.disk.then(|| folder.join("disk")),
         programs: about.programs.iter().map(|name| (name.clone(), folder.join("bin").join(name))).collect(),
         digest: about.digest,
         warnings: about.warnings,
         cached: true,
     };
-    let whole = about.format == FORMAT && image.kernel.is_file() && image.programs.values().all(|path| path.is_file());
+    let whole = about.format == FORMAT
+        && image.kernel.is_file()
+        && image.disk.iter().all(|path| path.is_file())
+        && image.programs.values().all(|path| path.is_file());
     if whole && let Ok(file) = fs::File::open(folder.join(ABOUT)) {
         // Marks it as used; where that fails it may go a little early.
         let _ = file.set_modified(SystemTime::now());
@@ -79,21 +86,30 @@ pub fn find(cache: &Cache, key: &str) -> Option<Image> {
     whole.then_some(image)
 }
 
-/// Keeps a kernel and its programs under a key.
-pub fn keep(
-    cache: &Cache,
-    key: &str,
-    kernel: &Path,
-    programs: &BTreeMap<String, PathBuf>,
-    warnings: Vec<Diagnostic>,
-) -> Result<Image, BuildError> {
+/// What a build left.
+#[derive(Debug)]
+pub struct Outputs {
+    /// The kernel's ELF file.
+    pub kernel: PathBuf,
+    /// The disk image.
+    pub disk: Option<PathBuf>,
+    /// The programs, by name.
+    pub programs: BTreeMap<String, PathBuf>,
+}
+
+/// Keeps what a build left under a key.
+pub fn keep(cache: &Cache, key: &str, outputs: &Outputs, warnings: Vec<Diagnostic>) -> Result<Image, BuildError> {
     let read = |path: &Path| match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(BuildError::OutputMissing { path: path.to_owned() })
         }
         content => content.map_err(|cause| BuildError::io(path, cause)),
     };
+    let Outputs { kernel, disk, programs } = outputs;
     let mut contents = vec![("kernel".to_owned(), read(kernel)?)];
+    if let Some(path) = disk {
+        contents.push(("disk".to_owned(), read(path)?));
+    }
     for (name, path) in programs {
         contents.push((format!("bin/{name}"), read(path)?));
     }
@@ -101,6 +117,7 @@ pub fn keep(
     let about = About {
         format: FORMAT,
         digest: digest::of_parts(parts),
+        disk: disk.is_some(),
         programs: programs.keys().cloned().collect(),
         warnings,
     };

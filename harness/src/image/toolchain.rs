@@ -1,4 +1,4 @@
-//! The Rust toolchain that builds, since figures depend on it.
+//! The toolchain that builds, since figures depend on it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,13 @@ use tokio::process::Command;
 
 use super::error::BuildError;
 use super::process;
+use crate::kind;
 
-/// What `rustc -vV` says, read.
+/// What a compiler says of itself: `rustc -vV`, or `--version` of a C compiler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolchain {
+    /// The compiler's program.
+    pub compiler: String,
     /// All of what it says.
     pub verbose: String,
     /// As in `1.95.0`.
@@ -55,17 +58,36 @@ pub(super) fn command(program: &str, folder: &Path) -> Command {
 }
 
 impl Toolchain {
-    /// The toolchain that builds in a folder, which may name one in `rust-toolchain.toml`.
+    /// The toolchain of a kind: the first of its C compilers that is there, or the Rust toolchain that builds in a
+    /// folder, which may name one in `rust-toolchain.toml`.
     ///
     /// # Errors
     /// When there is none.
-    pub async fn of(folder: &Path) -> Result<Self, BuildError> {
+    pub async fn of(build: &kind::Build, folder: &Path) -> Result<Self, BuildError> {
+        let mut missing = None;
+        for compiler in &build.compilers {
+            match say(compiler, &["--version"], folder).await {
+                Ok(verbose) => {
+                    let first = verbose.lines().next().unwrap_or_default();
+                    let release = first.rsplit(' ').next().unwrap_or_default().to_owned();
+                    return Ok(Self { compiler: compiler.clone(), release, commit: String::new(), verbose });
+                }
+                Err(error) => missing = missing.or(Some(error)),
+            }
+        }
+        match missing {
+            Some(error) => Err(error),
+            None => Self::of_rust(folder).await,
+        }
+    }
+
+    async fn of_rust(folder: &Path) -> Result<Self, BuildError> {
         let verbose = rustc(folder, &["-vV"]).await?;
         let field = |name: &str| {
             let line = verbose.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
             line.filter(|value| *value != "unknown").unwrap_or_default().to_owned()
         };
-        Ok(Self { release: field("release"), commit: field("commit-hash"), verbose })
+        Ok(Self { compiler: "rustc".to_owned(), release: field("release"), commit: field("commit-hash"), verbose })
     }
 }
 
@@ -86,16 +108,21 @@ pub(super) fn cargo_home() -> PathBuf {
 }
 
 async fn rustc(folder: &Path, arguments: &[&str]) -> Result<String, BuildError> {
+    say("rustc", arguments, folder).await
+}
+
+/// What a program says of itself.
+async fn say(program: &str, arguments: &[&str], folder: &Path) -> Result<String, BuildError> {
     const LIMIT: Duration = Duration::from_secs(60);
-    let shown = || format!("rustc {}", arguments.join(" "));
-    let mut command = command("rustc", folder);
+    let shown = || format!("{program} {}", arguments.join(" "));
+    let mut command = command(program, folder);
     command.args(arguments);
     let mut text = String::new();
     let run = process::run(command, LIMIT, |line| {
         text.push_str(&String::from_utf8_lossy(line));
         text.push('\n');
     });
-    let finished = run.await.map_err(|error| run_error(error, "rustc", &shown(), LIMIT, folder))?;
+    let finished = run.await.map_err(|error| run_error(error, program, &shown(), LIMIT, folder))?;
     if finished.status.success() {
         return Ok(text);
     }
@@ -114,6 +141,9 @@ pub(super) fn run_error(
         process::RunError::Spawn(cause) => {
             let remedy = match program {
                 "cargo" | "rustc" => REMEDY.to_owned(),
+                program if program.starts_with("riscv64-") => {
+                    "install a C compiler for RISC-V: apt-get install gcc-riscv64-unknown-elf".to_owned()
+                }
                 program => format!("is it installed, and on the PATH? (`apt-get install {program}`)"),
             };
             BuildError::ToolMissing { program: program.to_owned(), remedy, cause }

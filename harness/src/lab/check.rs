@@ -1,6 +1,6 @@
 //! The `checks` of a lab file.
 
-use super::read::Judges;
+use super::read::{Judges, Known};
 use super::session::Sessions;
 use super::values;
 use super::{Bound, Check, CheckId, Clock, Judge, Rule, Session, SessionId};
@@ -16,7 +16,7 @@ pub(super) fn read_checks(
     node: &Node,
     reader: &mut Reader<'_>,
     sessions: Option<&Sessions>,
-    judges: &Judges<'_>,
+    known: &Known<'_>,
 ) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     let mut seen: Vec<(String, usize)> = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn read_checks(
         reader.wrong_value::<()>(node, "a list of at least one graded item");
     }
     for item in items {
-        checks.extend(read_check(item, reader, sessions, judges, &mut seen, &mut used));
+        checks.extend(read_check(item, reader, sessions, known, &mut seen, &mut used));
     }
     for (name, at) in sessions.iter().flat_map(|sessions| &sessions.names) {
         if !items.is_empty() && !used.contains(name) {
@@ -41,11 +41,13 @@ fn read_check(
     node: &Node,
     reader: &mut Reader<'_>,
     sessions: Option<&Sessions>,
-    judges: &Judges<'_>,
+    known: &Known<'_>,
     seen: &mut Vec<(String, usize)>,
     used: &mut Vec<String>,
 ) -> Option<Check> {
+    let judges = &known.judges;
     let mut fields = reader.fields(node, "a check")?;
+    let kernels = super::read::read_kinds(&mut fields, reader, known);
     let id_node = fields.required(reader, "id", "the name of the check");
     let id = id_node.and_then(|node| reader.name(node, "a check"));
     if let (Some(id), Some(node)) = (&id, id_node) {
@@ -69,13 +71,20 @@ fn read_check(
     if let (Some(node), Some(names), Some(sessions)) = (session_node, &names, sessions) {
         for session in sessions.list.iter().filter(|session| names.contains(&session.id)) {
             suits(&judge, node, session, names.len(), reader, judges);
+            for kind in known.kinds.keys().filter(|kind| kernels.includes(kind) && !session.kernels.includes(kind)) {
+                if kernels.0.is_some() || session.kernels.0.is_some() {
+                    let text =
+                        format!("session `{}` is not for kernels of kind `{kind}`, and the check is", session.id);
+                    reader.note(node.at.clone(), Problem::Conflict(text));
+                }
+            }
         }
     }
     let title = match title {
         None => default_title,
         Some(title) => title?.to_owned(),
     };
-    Some(Check { id: CheckId(id?), title, sessions: names?, judge, points: u32::try_from(points?).ok()? })
+    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, points: u32::try_from(points?).ok()? })
 }
 
 fn read_names(

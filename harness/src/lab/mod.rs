@@ -107,11 +107,24 @@ pub enum Deadline {
     Wall(u64),
 }
 
+/// The kernel kinds that a session or check is for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kernels(pub Option<Vec<KindId>>);
+
+impl Kernels {
+    /// Whether it is for that kind: all are, where none is named.
+    pub fn includes(&self, kind: &KindId) -> bool {
+        self.0.as_ref().is_none_or(|kinds| kinds.contains(kind))
+    }
+}
+
 /// A boot, or one boot a tick length where several are given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Its name.
     pub id: SessionId,
+    /// The kernel kinds that it is for.
+    pub kernels: Kernels,
     /// The lines of the script; a `--seed` is added to each that draws from one.
     pub run: Vec<String>,
     /// Harts, 1 to 8.
@@ -162,6 +175,8 @@ impl fmt::Display for Nanoseconds {
 pub struct Check {
     /// Its name.
     pub id: CheckId,
+    /// The kernel kinds that it is for.
+    pub kernels: Kernels,
     /// One sentence on what must hold, for the student.
     pub title: String,
     /// The sessions whose transcripts it reads; all of their boots must hold.

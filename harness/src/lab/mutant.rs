@@ -72,7 +72,7 @@ fn read_mutant(
     let edits_node = fields.required(reader, "edits", "a list of `{ file, find, replace }`");
     reader.finish(fields);
 
-    let tree = course.join(&kind.source);
+    let tree = course.join(kind.source.as_deref()?);
     let mut edited: Vec<(PathBuf, String)> = Vec::new();
     let mut edits = Vec::new();
     for item in edits_node.and_then(|node| reader.list(node, "a list of `{ file, find, replace }`"))? {
@@ -99,7 +99,7 @@ fn read_edit(
     let replace = fields.required(reader, "replace", "what takes its place");
     reader.finish(fields);
 
-    let file = file_node.and_then(|node| reader.existing_file(node, tree, &kind.source.display().to_string()));
+    let file = file_node.and_then(|node| reader.existing_file(node, tree, "the kind's own tree"));
     let find = find_node.and_then(|node| reader.text(node, "text that is there exactly once"));
     let replace = match replace.map(|node| &node.value) {
         Some(yaml::Value::Text(text)) => text.clone(),

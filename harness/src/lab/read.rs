@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::read_checks;
 use super::session::read_sessions;
-use super::{KindId, Lab, LabId, LabKernel};
+use super::{Kernels, KindId, Lab, LabId, LabKernel};
 use crate::digest;
 use crate::kind::Kind;
 use crate::owner::Owner;
@@ -90,9 +90,13 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
     reader.finish(fields);
 
     let sessions = sessions_node.map(|node| read_sessions(node, reader, known));
-    let checks = checks_node.map(|node| read_checks(node, reader, sessions.as_ref(), &known.judges));
+    let checks = checks_node.map(|node| read_checks(node, reader, sessions.as_ref(), known));
     if let (Some(points), Some(node), Some(checks)) = (points, points_node, &checks) {
-        let sum: u64 = checks.iter().map(|check| u64::from(check.points)).sum();
+        let kinds: Vec<&KindId> = kernels.iter().flat_map(BTreeMap::keys).collect();
+        let sum_of = |kind: &&KindId| -> u64 {
+            checks.iter().filter(|check| check.kernels.includes(kind)).map(|check| u64::from(check.points)).sum()
+        };
+        let sum = kinds.iter().map(sum_of).find(|sum| *sum != points).unwrap_or(points);
         // A check that could not be read is missing from the sum, and is a defect already.
         let complete =
             matches!(&checks_node.map(|node| &node.value), Some(yaml::Value::List(all)) if all.len() == checks.len());
@@ -127,6 +131,15 @@ impl<T> TransposeFlat<T> for Option<Option<T>> {
             Some(None) => None,
         }
     }
+}
+
+/// The `kernels` that a session or check is for.
+pub(super) fn read_kinds(fields: &mut Fields<'_>, reader: &mut Reader<'_>, known: &Known<'_>) -> Kernels {
+    let Some(node) = fields.optional("kernels") else { return Kernels::default() };
+    let names: Vec<&str> = known.kinds.keys().map(|id| id.0.as_str()).collect();
+    let items = reader.one_or_more(node, "a list of kernel kinds").unwrap_or_default();
+    let kinds = items.iter().filter_map(|item| reader.known(item, "kernel kind", &names));
+    Kernels(Some(kinds.map(|name| KindId(name.to_owned())).collect()))
 }
 
 fn read_id(node: &Node, reader: &mut Reader<'_>, folder: &Path) -> Option<String> {
@@ -165,10 +178,17 @@ fn read_kernel(node: &Node, reader: &mut Reader<'_>, kind: &Kind, course: &Path)
     reader.finish(fields);
 
     let mut paths: Vec<PathBuf> = Vec::new();
-    let within = kind.source.display().to_string();
     let items = reader.one_or_more(files?, "a list of at least one path")?;
     for item in items {
-        let Some(path) = reader.existing_file(item, &course.join(&kind.source), &within) else { continue };
+        let path = match &kind.source {
+            Some(source) => reader.existing_file(item, &course.join(source), &source.display().to_string()),
+            None => reader.path(item, "a tree of the kind"),
+        };
+        let Some(path) = path else { continue };
+        if kind.overlay.contains_key(&path) {
+            let text = format!("`{}` is laid over by the kind, so no submission's counts", path.display());
+            reader.note(item.at.clone(), Problem::Conflict(text));
+        }
         if paths.contains(&path) {
             let first = items.iter().find(|other| other.value == item.value).map_or(0, |other| reader.line(&other.at));
             let name = path.display().to_string();

@@ -45,6 +45,7 @@ pub(super) fn read_sessions(node: &Node, reader: &mut Reader<'_>, known: &Known<
 
 fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Known<'_>) -> Option<Session> {
     let mut fields = reader.fields(node, "a session")?;
+    let kernels = super::read::read_kinds(&mut fields, reader, known);
     let run = fields.required(reader, "run", "a script line, or a list of them");
     let run = run.and_then(|node| read_run(node, reader, known.judges.subjects));
     let harts = fields.optional("harts").map_or(Some(1), |node| reader.integer(node, 1..=8));
@@ -97,6 +98,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     }
     Some(Session {
         id,
+        kernels,
         run: run?,
         harts: u8::try_from(harts?).ok()?,
         clock,

@@ -57,9 +57,10 @@ impl Live {
 impl Listener for Live {
     fn event(&mut self, event: &Event<'_>) {
         match *event {
-            Event::Started { lab, submission, seed } => {
+            Event::Started { lab, submission, kernel, seed } => {
                 self.line(&self.label, "Lab", lab);
                 self.line(&self.label, "Submission", submission);
+                self.line(&self.label, "Kernel", kernel);
                 self.line(&self.label, "Seed", seed);
             }
             Event::Note(text) => self.line(&self.note, "Note", text),

@@ -1,6 +1,6 @@
 //! Boots every session that is due, as many at a time as the machine has processors.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -10,9 +10,10 @@ use super::{Run, RunError, chain, seconds};
 use crate::event::{Event, Listener, Side};
 use crate::excerpt::{self, Places};
 use crate::grading::{Booted, Boots};
-use crate::image::{Image, Outcome, Toolchain};
+use crate::image::{Image, Outcome, Toolchain, storage};
+use crate::kind::{Kind, Script};
 use crate::lab::{Bound, Clock, Judge, SessionId};
-use crate::plan::Planned;
+use crate::plan::{BootFiles, Planned};
 use crate::run_folder::RunFolderError;
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot};
@@ -45,7 +46,7 @@ impl Run<'_> {
         let mut reference = Boots::new();
         let mut reference_image = None;
         if !compared.is_empty() {
-            let tree = SourceTree::new(job.course, job.lab, job.kind, Overlay::Reference)?;
+            let tree = SourceTree::new(&job.submission.base, job.lab, job.kind, Overlay::Reference)?;
             let built = self.build_tree(toolchain, &tree, Side::Reference, listener).await;
             self.clock.build += built.1;
             let failed = match built.0 {
@@ -75,14 +76,11 @@ impl Run<'_> {
         let mut tasks = JoinSet::new();
         for (side, image, plan) in due {
             for planned in plan {
-                let name = format!("{}-{}.cpio", if side == Side::Reference { "reference" } else { "own" }, planned.id);
-                let initrd = scratch.path().join(name);
-                let packed = image.initrd(&planned.script).map_err(|error| chain(&error)).and_then(|bytes| {
-                    std::fs::write(&initrd, bytes).map_err(|error| format!("write {}: {error}", initrd.display()))
-                });
-                let boot = packed.and_then(|()| {
+                let name = format!("{}-{}", if side == Side::Reference { "reference" } else { "own" }, planned.id);
+                let files = with_script(job.kind, image, &planned.script, &scratch.path().join(name));
+                let boot = files.and_then(|files| {
                     planned
-                        .boot(job.lab, job.kind, &image.kernel, &initrd)
+                        .boot(job.lab, job.kind, &files)
                         .ok_or_else(|| format!("the lab has no session {}", planned.session))
                 });
                 // Harts under the parallel clock are threads; beside others they would not run side by side.
@@ -153,6 +151,28 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The files of a boot, with the script in the one that the kind says; what is made for it is called `name`.
+fn with_script(kind: &Kind, image: &Image, script: &[String], name: &Path) -> Result<BootFiles, String> {
+    let write = |name: PathBuf, content: Vec<u8>| {
+        let written = std::fs::write(&name, content).map_err(|error| format!("write {}: {error}", name.display()));
+        written.map(|()| name)
+    };
+    let mut files = BootFiles { kernel: image.kernel.clone(), initrd: None, disk: image.disk.clone() };
+    match &kind.script {
+        Script::Initrd => {
+            let packed = image.initrd(script).map_err(|error| chain(&error))?;
+            files.initrd = Some(write(name.with_extension("cpio"), packed)?);
+        }
+        Script::Symbol(symbol) => {
+            let kernel = std::fs::read(&image.kernel);
+            let kernel = kernel.map_err(|error| format!("read {}: {error}", image.kernel.display()))?;
+            let filled = storage::fill(kernel, symbol, &script.join("\n")).map_err(|error| chain(&error))?;
+            files.kernel = write(name.with_extension("elf"), filled)?;
+        }
+    }
+    Ok(files)
 }
 
 /// Boots, and names the addresses that the transcript ends with.

@@ -1,6 +1,7 @@
 //! What a grade says before anything is built: the lab, the submission, the seed.
 
 use super::{Job, Run, RunError};
+use crate::base_tree::From;
 use crate::digest;
 use crate::grade::{Build, Grade, GradedLab, GradedSubmission, SCHEMA, Score, Times, Tools};
 use crate::source_tree::{Overlay, SourceTree};
@@ -10,7 +11,7 @@ impl Run<'_> {
     /// The grade with all that is known before anything is built.
     pub(super) fn opening(&self) -> Result<Grade, RunError> {
         let job = self.job;
-        let all = job.wanted.len() == job.lab.checks.len();
+        let all = job.lab.checks.iter().filter(|check| check.kernels.includes(&job.kind.id)).count();
         Ok(Grade {
             schema: SCHEMA.to_owned(),
             lab: GradedLab {
@@ -27,8 +28,12 @@ impl Run<'_> {
                 course: job.course.digest(job.lab, job.kind)?,
                 compiler: String::new(),
                 qemu: String::new(),
+                handout: match &job.submission.base.from {
+                    From::Course => None,
+                    From::Handout { repository, name, commit } => Some(format!("{name} of {repository} at {commit}")),
+                },
             },
-            partial: !all,
+            partial: job.wanted.len() < all,
             points: Score::default(),
             build: Build::Built { source: self.tree.digest.clone() },
             sessions: Vec::new(),
@@ -36,6 +41,15 @@ impl Run<'_> {
             times: Times::default(),
         })
     }
+}
+
+/// The kernel kind, and where its trusted files are from.
+pub(super) fn kernel(job: &Job<'_>) -> String {
+    let from = match &job.submission.base.from {
+        From::Course => String::new(),
+        From::Handout { repository, name, .. } => format!(", all but the lab's files from {name} of {repository}"),
+    };
+    format!("{}: {}{from}", job.kind.id, job.kind.title)
 }
 
 pub(super) fn describe(job: &Job<'_>) -> String {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::base_tree::BaseTreeError;
 use crate::cache::CacheError;
 use crate::owner::Owner;
 
@@ -100,6 +101,31 @@ pub enum SubmissionError {
         #[source]
         cause: io::Error,
     },
+    /// The lab cannot be solved in the kernel that was named.
+    #[error("grade lab {lab} as a kernel of kind `{kernel}`: it can be solved in {}", .known.join(", "))]
+    NoSuchKind {
+        /// What was asked for.
+        kernel: String,
+        /// The lab.
+        lab: String,
+        /// The kinds that it can be solved in.
+        known: Vec<String>,
+    },
+    /// The course has no solution of its own.
+    #[error("grade the reference of lab {lab}: the course has no tree of its own of any of its kernel kinds")]
+    NoReference {
+        /// The lab.
+        lab: String,
+    },
+    /// `--handout` names neither a folder with a repository nor a URL.
+    #[error("use {handout} as a handout: it must be REPO or REPO@REV, with the path or URL of a Git repository")]
+    NoHandout {
+        /// What was given.
+        handout: String,
+    },
+    /// There is no trusted tree.
+    #[error(transparent)]
+    Base(#[from] BaseTreeError),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -128,7 +154,11 @@ impl SubmissionError {
             | Self::BranchMissing { .. }
             | Self::BranchAmbiguous { .. }
             | Self::RevisionMissing { .. }
+            | Self::NoSuchKind { .. }
+            | Self::NoReference { .. }
+            | Self::NoHandout { .. }
             | Self::NoWorkTree { .. } => Owner::Caller,
+            Self::Base(error) => error.owner(),
             Self::ForeignOwner { .. }
             | Self::Fetch { .. }
             | Self::GitMissing { .. }

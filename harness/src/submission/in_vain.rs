@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::Tree;
 use super::{Search, SubmissionError};
+use crate::base_tree::BaseTree;
 use crate::kind::Kind;
 use crate::{files, handout};
 
@@ -40,8 +41,14 @@ impl InVain {
     }
 }
 
-pub(super) fn find(tree: &dyn Tree, search: &Search<'_>, kind: &Kind, root: &Path) -> Result<InVain, SubmissionError> {
-    let handed_out = handed_out(search, kind)?;
+pub(super) fn find(
+    tree: &dyn Tree,
+    search: &Search<'_>,
+    kind: &Kind,
+    root: &Path,
+    base: &BaseTree,
+) -> Result<InVain, SubmissionError> {
+    let handed_out = handed_out(search, kind, base)?;
     // Notes and scripts of the student's own beside the kernel's folders are nobody's business.
     let folders: BTreeSet<_> = handed_out.keys().filter_map(|path| first_folder(path)).collect();
     let mut files = Vec::new();
@@ -78,8 +85,15 @@ fn first_folder(path: &Path) -> Option<PathBuf> {
 
 /// Each file of the course's own tree, with the contents that students can have got it with: the course's own, and the
 /// starter of any lab. Contents go by Git's ids, so that a commit's files need not be read to be compared.
-fn handed_out(search: &Search<'_>, kind: &Kind) -> Result<BTreeMap<PathBuf, Vec<Oid>>, SubmissionError> {
-    let mut contents: BTreeMap<PathBuf, Vec<Oid>> = BTreeMap::new();
+fn handed_out(
+    search: &Search<'_>,
+    kind: &Kind,
+    base: &BaseTree,
+) -> Result<BTreeMap<PathBuf, Vec<Oid>>, SubmissionError> {
+    let mut contents: BTreeMap<PathBuf, Vec<Oid>> = base.ids().into_iter().map(|(path, id)| (path, vec![id])).collect();
+    if kind.source.is_none() {
+        return Ok(contents);
+    }
     let mut add = |folder: &Path| -> Result<(), SubmissionError> {
         let read = |path: &Path, cause| SubmissionError::Read { path: path.to_owned(), cause };
         for path in files::list(folder, &kind.ignore).map_err(|cause| read(folder, cause))? {
@@ -89,7 +103,6 @@ fn handed_out(search: &Search<'_>, kind: &Kind) -> Result<BTreeMap<PathBuf, Vec<
         }
         Ok(())
     };
-    add(&search.course.root.join(&kind.source))?;
     for lab in fs::read_dir(search.course.root.join("labs")).into_iter().flatten().flatten() {
         let handout = lab.path().join("handout");
         if handout.is_dir() {

@@ -4,6 +4,7 @@
 //! ever built or run.
 
 mod error;
+mod handout;
 mod in_vain;
 mod mirror;
 mod pick;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base_tree::{BaseTree, BaseTreeError};
 use crate::cache::Cache;
 use crate::course::Course;
 use crate::kind::Kind;
@@ -62,6 +64,8 @@ pub struct Submission {
     pub files: Taken,
     /// Files that the student changed in vain.
     pub in_vain: InVain,
+    /// The trusted tree that the files are laid into.
+    pub base: BaseTree,
 }
 
 /// Where a submission came from.
@@ -129,19 +133,28 @@ pub struct Search<'a> {
     pub lab: &'a Lab,
     /// Where clones are kept.
     pub cache: &'a Cache,
+    /// `--kernel`: the kernel kind that the submission is of, whatever its tree looks like.
+    pub kernel: Option<&'a KindId>,
+    /// `--handout`: where the course's own files are, for kinds of which the course has no tree.
+    pub handout: Option<&'a str>,
 }
 
 impl Submission {
-    /// The course's own solution of a lab, of the first kind that the lab has.
-    pub fn reference(lab: &Lab) -> Self {
-        Self {
+    /// The course's own solution in a kind of kernel.
+    ///
+    /// # Errors
+    /// When the course has no tree of its own of that kind, or it cannot be read.
+    pub fn reference(course: &Course, kind: &Kind) -> Result<Self, BaseTreeError> {
+        let base = BaseTree::of_course(course, kind)?;
+        let base = base.ok_or_else(|| BaseTreeError::NoHandout { title: kind.title.clone() })?;
+        Ok(Self {
             origin: Origin::Reference,
-            // A lab is read with at least one kind.
-            kind: lab.kernels.keys().next().cloned().unwrap_or_else(|| KindId(String::new())),
+            kind: kind.id.clone(),
             root: PathBuf::new(),
             files: Ok(BTreeMap::new()),
             in_vain: InVain::default(),
-        }
+            base,
+        })
     }
 
     /// Finds a submission and takes the lab's files out of it.
@@ -153,12 +166,19 @@ impl Submission {
     /// unfit are no error, but [part of the submission](Submission::files).
     pub fn find(request: &Request, search: &Search<'_>) -> Result<Self, SubmissionError> {
         let Some((origin, tree)) = pick::pick(request, search)? else {
-            return Ok(Self::reference(search.lab));
+            let own = |id: &&KindId| search.kinds.get(*id).is_some_and(|kind| kind.source.is_some());
+            let kind = search.lab.kernels.keys().find(own).and_then(|id| search.kinds.get(id));
+            let kind = kind.ok_or_else(|| SubmissionError::NoReference { lab: search.lab.id.0.clone() })?;
+            return Ok(Self::reference(search.course, kind)?);
         };
         let (kind, root) = take::recognise(tree.as_ref(), search)?;
         let files = take::take(tree.as_ref(), search.lab, kind, &root)?;
-        let in_vain = in_vain::find(tree.as_ref(), search, kind, &root)?;
-        let mut submission = Self { origin, kind: kind.id.clone(), root, files, in_vain };
+        let base = match BaseTree::of_course(search.course, kind)? {
+            Some(base) => base,
+            None => handout::find(search, kind)?,
+        };
+        let in_vain = in_vain::find(tree.as_ref(), search, kind, &root, &base)?;
+        let mut submission = Self { origin, kind: kind.id.clone(), root, files, in_vain, base };
         if let Origin::WorkTree { dirty, .. } = &mut submission.origin {
             *dirty = tree.differs_from_head(search.lab, &submission.kind, &submission.root)?;
         }

@@ -10,31 +10,26 @@ use crate::similar;
 
 type Picked = (Origin, Box<dyn Tree>);
 
+fn boxed((origin, tree): (Origin, CommitTree)) -> Picked {
+    (origin, Box::new(tree))
+}
+
 /// What is asked for; `None` means the course's own solution.
 pub(super) fn pick(request: &Request, search: &Search<'_>) -> Result<Option<Picked>, SubmissionError> {
-    let (repository, name) = match &request.repository {
-        Some(url) if mirror::is_url(url) => (mirror::fetch(url, search.cache)?, mirror::without_password(url)),
-        path => {
-            let folder = path.as_deref().map_or_else(|| search.from.to_owned(), |path| search.from.join(path));
-            let repository = match open(&folder) {
-                // A course without version control, as from an archive, is still where its author stands.
-                Err(SubmissionError::NotARepository { .. })
-                    if request.pick == Pick::Usual && is_within(&folder, &search.course.root) =>
-                {
-                    return Ok(None);
-                }
-                repository => repository?,
-            };
-            let name = repository.workdir().unwrap_or(repository.path()).display().to_string();
-            (repository, name)
+    let found = match find(request.repository.as_deref(), search) {
+        // A course without version control, as from an archive, is still where its author stands.
+        Err(SubmissionError::NotARepository { path })
+            if request.pick == Pick::Usual && is_within(&path, &search.course.root) =>
+        {
+            return Ok(None);
         }
+        found => found?,
     };
-    let found = Found { repository, name };
     let lab = &search.lab.id.0;
     match &request.pick {
         Pick::WorkTree => found.work_tree().map(Some),
-        Pick::Branch(branch) => found.branch(branch).map(Some),
-        Pick::Revision(revision) => found.revision(revision).map(Some),
+        Pick::Branch(branch) => found.branch(branch).map(boxed).map(Some),
+        Pick::Revision(revision) => found.revision(revision).map(boxed).map(Some),
         Pick::Usual if found.current_branch().as_ref() == Some(lab) && found.repository.workdir().is_some() => {
             found.work_tree().map(Some)
         }
@@ -42,8 +37,33 @@ pub(super) fn pick(request: &Request, search: &Search<'_>) -> Result<Option<Pick
             let is_course = found.repository.workdir().is_some_and(|folder| is_within(&search.course.root, folder));
             match found.branch(lab) {
                 Err(SubmissionError::BranchMissing { .. }) if is_course => Ok(None),
-                picked => picked.map(Some),
+                picked => picked.map(boxed).map(Some),
             }
+        }
+    }
+}
+
+/// The commit that is asked for.
+pub(super) fn commit(request: &Request, search: &Search<'_>) -> Result<(Origin, CommitTree), SubmissionError> {
+    let found = find(request.repository.as_deref(), search)?;
+    match &request.pick {
+        Pick::Revision(revision) => found.revision(revision),
+        Pick::Branch(branch) => found.branch(branch),
+        Pick::Usual | Pick::WorkTree => found.branch(&search.lab.id.0),
+    }
+}
+
+/// The repository of that path or URL.
+fn find(repository: Option<&str>, search: &Search<'_>) -> Result<Found, SubmissionError> {
+    match repository {
+        Some(url) if mirror::is_url(url) => {
+            Ok(Found { repository: mirror::fetch(url, search.cache)?, name: mirror::without_password(url) })
+        }
+        path => {
+            let folder = path.map_or_else(|| search.from.to_owned(), |path| search.from.join(path));
+            let repository = open(&folder)?;
+            let name = repository.workdir().unwrap_or(repository.path()).display().to_string();
+            Ok(Found { repository, name })
         }
     }
 }
@@ -103,7 +123,7 @@ impl Found {
     }
 
     /// The branch of that name: a local one, else the remote-tracking one of any remote.
-    fn branch(self, name: &str) -> Result<Picked, SubmissionError> {
+    fn branch(self, name: &str) -> Result<(Origin, CommitTree), SubmissionError> {
         let (full, commit) = self.find_branch(name)?;
         self.commit(full, commit)
     }
@@ -150,7 +170,7 @@ impl Found {
         }
     }
 
-    fn revision(self, revision: &str) -> Result<Picked, SubmissionError> {
+    fn revision(self, revision: &str) -> Result<(Origin, CommitTree), SubmissionError> {
         let commit = self.repository.revparse_single(revision).and_then(|object| object.peel_to_commit());
         match commit.map(|commit| commit.id()) {
             Ok(commit) => self.commit(revision.to_owned(), commit),
@@ -162,8 +182,8 @@ impl Found {
         }
     }
 
-    fn commit(self, name: String, commit: Oid) -> Result<Picked, SubmissionError> {
+    fn commit(self, name: String, commit: Oid) -> Result<(Origin, CommitTree), SubmissionError> {
         let origin = Origin::Commit { repository: self.name.clone(), name, commit: commit.to_string() };
-        Ok((origin, Box::new(CommitTree { repository: self.repository, name: self.name, commit })))
+        Ok((origin, CommitTree { repository: self.repository, name: self.name, commit }))
     }
 }

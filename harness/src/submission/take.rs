@@ -70,9 +70,10 @@ impl fmt::Display for FileFault {
 /// the lab's first kind, whose files are then reported as missing.
 pub(super) fn recognise<'k>(tree: &dyn Tree, search: &Search<'k>) -> Result<(&'k Kind, PathBuf), SubmissionError> {
     let mut best: Option<(usize, &Kind, PathBuf)> = None;
-    for kind in search.lab.kernels.keys().filter_map(|id| search.kinds.get(id)) {
+    let asked = |kind: &&Kind| search.kernel.is_none_or(|kernel| kind.id == *kernel);
+    for kind in search.lab.kernels.keys().filter_map(|id| search.kinds.get(id)).filter(asked) {
         let own_files = search.lab.kernels.get(&kind.id).map(|kernel| &kernel.files);
-        for root in [PathBuf::new(), kind.source.clone()] {
+        for root in [Some(PathBuf::new()), kind.source.clone()].into_iter().flatten() {
             let mut there = 0;
             for path in kind.recognise.iter().chain(own_files.into_iter().flatten()) {
                 there += usize::from(tree.entry(&root.join(path))?.is_some());
@@ -82,7 +83,11 @@ pub(super) fn recognise<'k>(tree: &dyn Tree, search: &Search<'k>) -> Result<(&'k
             }
         }
     }
-    let (_, kind, root) = best.expect("a lab is read with at least one kind of the course");
+    let (_, kind, root) = best.ok_or_else(|| SubmissionError::NoSuchKind {
+        kernel: search.kernel.map_or_else(String::new, |kernel| kernel.0.clone()),
+        lab: search.lab.id.0.clone(),
+        known: search.lab.kernels.keys().map(|id| id.0.clone()).collect(),
+    })?;
     Ok((kind, root))
 }
 

@@ -67,6 +67,29 @@ impl CommitTree {
     }
 }
 
+impl CommitTree {
+    /// The path of every regular file, and whether it can be run.
+    pub fn list_with_modes(&self, ignore: &[String]) -> Result<Vec<(PathBuf, bool)>, SubmissionError> {
+        let root = self.root()?;
+        let mut list = Vec::new();
+        let walked = root.walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
+            let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
+            if files::is_left_out(&name, ignore) {
+                return git2::TreeWalkResult::Skip;
+            }
+            if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != 0o120_000 {
+                list.push((
+                    Path::new(&String::from_utf8_lossy(parent.as_ref()).into_owned()).join(name),
+                    entry.filemode() == 0o100_755,
+                ));
+            }
+            git2::TreeWalkResult::Ok
+        });
+        walked.map_err(|cause| self.error(cause))?;
+        Ok(list)
+    }
+}
+
 /// What a tree has at a path; a file on the way there means that nothing does.
 fn tree_entry(tree: &git2::Tree<'_>, path: &Path) -> Result<Option<git2::TreeEntry<'static>>, git2::Error> {
     match tree.get_path(path) {
@@ -129,7 +152,7 @@ impl Tree for CommitTree {
         let mut list = Vec::new();
         let walked = tree.walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
-            if files::NEVER.contains(&name.as_str()) || ignore.contains(&name) {
+            if files::is_left_out(&name, ignore) {
                 return git2::TreeWalkResult::Skip;
             }
             if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != 0o120_000 {

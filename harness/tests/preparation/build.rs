@@ -16,7 +16,7 @@ use crate::fake::{Fake, write};
 
 impl Fake {
     fn tree(&self, overlay: Overlay<'_>) -> SourceTree {
-        SourceTree::new(&self.course, &self.lab(), &self.kind(), overlay).unwrap()
+        SourceTree::new(&self.base(), &self.lab(), &self.kind(), overlay).unwrap()
     }
 
     fn with_answer(&self, text: &str) -> SourceTree {
@@ -29,7 +29,7 @@ impl Fake {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let progress = Mutex::new(Vec::new());
         let outcome = runtime.block_on(async {
-            let toolchain = Toolchain::of(&self.course.root).await?;
+            let toolchain = Toolchain::of(&self.kind().build, &self.course.root).await?;
             let order = Order {
                 course: &self.course,
                 kind: &kind,
@@ -117,7 +117,7 @@ fn overlays_lay_in_what_the_lab_takes_and_nothing_else() {
 fn a_file_that_was_not_taken_never_becomes_the_solution_s() {
     let fake = Fake::new();
     let nothing = BTreeMap::new();
-    let tree = SourceTree::new(&fake.course, &fake.lab(), &fake.kind(), Overlay::Submission(&nothing));
+    let tree = SourceTree::new(&fake.base(), &fake.lab(), &fake.kind(), Overlay::Submission(&nothing));
     assert!(matches!(tree, Err(SourceTreeError::Incomplete { .. })), "{tree:?}");
 }
 
@@ -291,7 +291,7 @@ fn a_build_that_is_given_up_ends_all_that_it_started() {
     fake.change_kind("limit: 1s", "limit: 60s");
     let (kind, tree) = (fake.kind(), fake.tree(Overlay::Reference));
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let toolchain = Toolchain::of(&fake.course.root).await.unwrap();
+        let toolchain = Toolchain::of(&fake.kind().build, &fake.course.root).await.unwrap();
         let (course, cache, root) = (&fake.course, &fake.cache, Path::new(""));
         let order = Order { course, kind: &kind, tree: &tree, features: &[], toolchain: &toolchain, root, cache };
         let (started, wait) = tokio::sync::oneshot::channel();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use grader::base_tree::BaseTree;
 use grader::cache::Cache;
 use grader::course::Course;
 use grader::kind::Kind;
@@ -119,6 +120,10 @@ impl Fake {
 
     pub fn lab(&self) -> Lab {
         self.course.lab("answer", JUDGES).unwrap()
+    }
+
+    pub fn base(&self) -> BaseTree {
+        BaseTree::of_course(&self.course, &self.kind()).unwrap().unwrap()
     }
 
     pub fn path(&self, path: &str) -> PathBuf {

@@ -16,7 +16,15 @@ const SOLVED: &str = "pub fn answer() -> u32 { 40 + 2 }\n";
 
 fn find_with(fake: &Fake, from: &Path, repository: Option<&str>, pick: Pick) -> Result<Submission, SubmissionError> {
     let (lab, kinds) = (fake.lab(), fake.course.kinds().unwrap());
-    let search = Search { from, course: &fake.course, kinds: &kinds, lab: &lab, cache: &fake.cache };
+    let search = Search {
+        from,
+        course: &fake.course,
+        kinds: &kinds,
+        lab: &lab,
+        cache: &fake.cache,
+        kernel: None,
+        handout: None,
+    };
     Submission::find(&Request { repository: repository.map(str::to_owned), pick }, &search)
 }
 
