@@ -26,7 +26,8 @@ pub struct Instructions {
 pub const STATISTICS: [&str; 4] = ["mean", "median", "p99", "worst"];
 
 impl Instructions {
-    fn of(mut each: Vec<u64>) -> Option<Self> {
+    /// Of so many for each operation; none where there is none.
+    pub fn of(mut each: Vec<u64>) -> Option<Self> {
         each.sort_unstable();
         let worst = *each.last()?;
         let count = each.len();

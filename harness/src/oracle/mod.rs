@@ -4,6 +4,7 @@
 
 pub mod buddy;
 pub mod finding;
+pub mod heap;
 pub mod metrics;
 pub mod requests;
 
@@ -39,6 +40,8 @@ pub struct Oracle {
 pub enum Judging {
     /// The trace of a pool of pages.
     Pages(fn(&Case<'_>) -> Judgement),
+    /// The requests to a program's heap, one element a part of the workload.
+    Heap(fn(&[heap::Case]) -> Judgement),
 }
 
 /// What an oracle says of a trace.
@@ -70,10 +73,11 @@ pub struct Findings {
 }
 
 /// Every oracle there is.
-pub const ORACLES: [Oracle; 1] = [buddy::ORACLE];
+pub const ORACLES: [Oracle; 2] = [buddy::ORACLE, heap::ORACLE];
 
 /// Every oracle's name and rules, for the readers of lab files.
-pub const NAMES: &[(&str, &[(&str, &str)])] = &[(buddy::ORACLE.name, buddy::ORACLE.rules)];
+pub const NAMES: &[(&str, &[(&str, &str)])] =
+    &[(buddy::ORACLE.name, buddy::ORACLE.rules), (heap::ORACLE.name, heap::ORACLE.rules)];
 
 /// The oracle of that name.
 pub fn find(name: &str) -> Option<&'static Oracle> {

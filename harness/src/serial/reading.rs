@@ -33,6 +33,8 @@ pub struct Reading {
     pub programs: Vec<Program>,
     /// Workloads that are complete.
     pub done: Vec<Placed<record::Done>>,
+    /// Requests to the heaps of programs.
+    pub heap: Vec<Placed<record::Heap>>,
     /// Figures of kernels that trace nothing.
     pub metrics: Vec<Placed<Metric>>,
     /// Results of the guest's own checks; a document ends with its program.

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::trace::{Operation, Pool, Region};
 
+mod heap;
 mod operation;
+
+pub use heap::Heap;
 
 /// A record with its place in the sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +30,8 @@ pub enum Record {
     Start(Start),
     /// Operations of the traced pool.
     Operations(Operations),
+    /// Requests to a program's heap.
+    Heap(Heap),
     /// A figure.
     Metric(Metric),
     /// A client's workload is complete.
@@ -224,6 +229,7 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
         "pool" => Record::Pool(read::<PoolFields>(text)?.into()),
         "start" => Record::Start(read(text)?),
         "ops" => Record::Operations(read(text)?),
+        "heap" => Record::Heap(read(text)?),
         "metric" => Record::Metric(read(text)?),
         "done" => Record::Done(read(text)?),
         "end" => Record::End(read(text)?),

@@ -2,6 +2,7 @@
 //!
 //! A new subject is a file beside its siblings and one line in [`SUBJECTS`].
 
+mod heap;
 mod pages;
 pub mod table;
 
@@ -92,7 +93,7 @@ pub struct Quantity {
 }
 
 /// Every subject there is.
-pub const SUBJECTS: [Subject; 1] = [pages::SUBJECT];
+pub const SUBJECTS: [Subject; 2] = [pages::SUBJECT, heap::SUBJECT];
 
 /// Weighs a boot for every subject that its script drives.
 pub fn weigh(weighing: &Weighing<'_>) -> Weighed {

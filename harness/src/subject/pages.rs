@@ -43,7 +43,7 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
     let case = Case { pool: &traced.pool, operations: &reading.trace, phases: &phases };
     let mut judgements = BTreeMap::new();
     for oracle in weighing.oracles.iter().filter_map(|name| oracle::find(name)) {
-        let Judging::Pages(judge) = oracle.judging;
+        let Judging::Pages(judge) = oracle.judging else { continue };
         judgements.insert(oracle.name, judge(&case));
     }
     let phases = metrics::by_phase(&reading.trace, &phases);

@@ -9,6 +9,7 @@
 
 pub mod boot;
 pub mod draw;
+pub mod heap;
 pub mod object;
 pub mod object_workload;
 pub mod page;

@@ -11,6 +11,7 @@
 //! | `start` | `program`: the script line, `at` (nanoseconds since the machine started), `free_pages` | by `init`, before each program |
 //! | `ops` | `from`: number of the first operation, `ops`: see below | as traces are drained |
 //! | `objects` | `hart`, `from`: number of its first event, `events`: see [`crate::object`] | as traces are drained |
+//! | `heap` | `part` (of the workload), `client`, `from`: number of the client's first request among these, `start` of the heap and its `end` before these (byte addresses), `ops`: see below | by `umalloctest`, as it goes |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |
 //! | `end` | `program`, `status` (or `killed`: why), `at`, `free_pages` | by `init`, after each program |
@@ -28,6 +29,16 @@
 //!
 //! One event is an array: the letter of a [`Kind`](crate::object::Kind), then `client, cache, error, flags, locks,
 //! instructions, begin, end, a, b`, all numbers, as [`Event`](crate::object::Event) has them.
+//!
+//! One request to a heap, likewise ([`crate::heap::record`]). The heap's end follows where it is another than after the
+//! request before; the end and two stamps where several threads make requests:
+//!
+//! - `["a", block, size, address, instructions]`, and `"r"` for a reallocation;
+//! - `["l", block, size, alignment, address, instructions]`;
+//! - `["f", block, instructions]`;
+//! - `["t", pages that the kernel got back, instructions]`;
+//! - `["c", size, count, 1 if there is a pool now, instructions]`, `["k", block, address, instructions]`,
+//!   `["g", block, instructions]` and `["d", instructions]` for pools.
 //!
 //! Which phase of a workload an operation belongs to is not said: the host draws the workload again and knows.
 

@@ -39,6 +39,22 @@ pub enum Syscall {
     Uptime = 11,
     /// `shutdown(status) -> !`
     Shutdown = 12,
+    /// `thread_create(entry, first, second) -> id of the new thread`
+    ///
+    /// It begins at `entry` with `first` in `a0` and `second` in `a1`, on a stack of its own, and shares all memory
+    /// with this process.
+    ThreadCreate = 13,
+    /// `thread_join(id) -> what it passed to thread_exit`; the lower 62 bits of it. Each thread can be joined once.
+    ThreadJoin = 14,
+    /// `thread_exit(status) -> !`; of the first thread of a process, `exit(status)`.
+    ThreadExit = 15,
+    /// `futex_wait(address, expected)`: sleeps until somebody wakes those who wait at this address, if the 32-bit word
+    /// there is still `expected`; else, and now and then without a reason, it comes back at once.
+    FutexWait = 16,
+    /// `futex_wake(address, most) -> how many were woken`: wakes threads of this process that wait at the address.
+    FutexWake = 17,
+    /// `read_file(path, path length, buffer, length) -> length of the file`, with as much of its beginning as fits.
+    ReadFile = 18,
 
     /// `record(body, length)`: prints a record of the fields in `body`, with the next running number.
     Record = 32,
@@ -82,7 +98,7 @@ pub enum Syscall {
 }
 
 impl Syscall {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 32] = [
         Self::Fork,
         Self::Exit,
         Self::Wait,
@@ -95,6 +111,12 @@ impl Syscall {
         Self::Write,
         Self::Uptime,
         Self::Shutdown,
+        Self::ThreadCreate,
+        Self::ThreadJoin,
+        Self::ThreadExit,
+        Self::FutexWait,
+        Self::FutexWake,
+        Self::ReadFile,
         Self::Record,
         Self::PageAllocate,
         Self::PageFree,

@@ -31,7 +31,7 @@ impl Page {
     /// When there is none.
     pub fn zeroed() -> Result<Self, OutOfPages> {
         let mut page = Self::new()?;
-        page.bytes_mut().fill(0);
+        clear(page.bytes_mut());
         Ok(page)
     }
 
@@ -55,6 +55,31 @@ impl Page {
     pub unsafe fn from_address(address: usize) -> Self {
         // SAFETY: no page begins at address zero.
         Self(unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(address)) })
+    }
+}
+
+/// Zeroes a page. `fill` calls a function that takes four times as many instructions, and nothing else that the kernel
+/// does for a program that grows takes nearly as long.
+fn clear(bytes: &mut [u8; PAGE]) {
+    let range = bytes.as_mut_ptr_range();
+    // SAFETY: the loop writes 64 bytes at a time, from the page's first byte to its last, and nothing else.
+    unsafe {
+        core::arch::asm!(
+            "1:",
+            "sd zero, 0({at})",
+            "sd zero, 8({at})",
+            "sd zero, 16({at})",
+            "sd zero, 24({at})",
+            "sd zero, 32({at})",
+            "sd zero, 40({at})",
+            "sd zero, 48({at})",
+            "sd zero, 56({at})",
+            "addi {at}, {at}, 64",
+            "bne {at}, {end}, 1b",
+            at = inout(reg) range.start => _,
+            end = in(reg) range.end,
+            options(nostack),
+        );
     }
 }
 

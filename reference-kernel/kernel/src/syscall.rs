@@ -64,6 +64,10 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
         Syscall::Write => write(process, a, b, c)?,
         Syscall::Uptime => timer::now() as usize,
         Syscall::Shutdown => power::shut_down(a as i64),
+        Syscall::ReadFile => read_file(process, a, b, c, d)?,
+        Syscall::ThreadCreate | Syscall::ThreadJoin | Syscall::ThreadExit | Syscall::FutexWait | Syscall::FutexWake => {
+            return Err(Code::from(Error::NoSuchCall));
+        }
         Syscall::Record => record(process, a, b)?,
         Syscall::PageAllocate => page_calls::allocate(a, b, c)?,
         Syscall::PageFree => page_calls::free(a, b, c, d)?,
@@ -101,10 +105,7 @@ fn wait(process: &mut Process, status: usize, why: usize, length: usize) -> Resu
 /// Replaces the program; what it was is given back once the new one is complete.
 fn exec(process: &mut Process, path: usize, path_length: usize, argv: usize, argc: usize) -> Result<usize, Error> {
     let mut path_bytes = [0; PATH];
-    let path_bytes = path_bytes.get_mut(..path_length).ok_or(Error::NotFound)?;
-    process.space.copy_in(path, path_bytes)?;
-    let path = str::from_utf8(path_bytes).map_err(|_| Error::NotFound)?;
-
+    let path = copy_path(process, path, path_length, &mut path_bytes)?;
     if argc > MOST_ARGUMENTS {
         return Err(Error::Invalid);
     }
@@ -126,6 +127,27 @@ fn exec(process: &mut Process, path: usize, path_length: usize, argv: usize, arg
     process.space = space;
     // What the program finds in `a0` is not the answer of a call, but its first argument.
     Ok(argc)
+}
+
+fn copy_path<'a>(process: &Process, path: usize, length: usize, into: &'a mut [u8; PATH]) -> Result<&'a str, Error> {
+    let into = into.get_mut(..length).ok_or(Error::NotFound)?;
+    process.space.copy_in(path, into)?;
+    str::from_utf8(into).map_err(|_| Error::NotFound)
+}
+
+fn read_file(
+    process: &mut Process,
+    path: usize,
+    path_length: usize,
+    buffer: usize,
+    length: usize,
+) -> Result<usize, Error> {
+    let mut path_bytes = [0; PATH];
+    let path = copy_path(process, path, path_length, &mut path_bytes)?;
+    let file = initrd::file(path).ok_or(Error::NotFound)?;
+    process.space.check_writable(buffer, length)?;
+    process.space.copy_out(buffer, &file[..length.min(file.len())])?;
+    Ok(file.len())
 }
 
 fn load(space: &AddressSpace, address: usize) -> Result<usize, Error> {

@@ -1,6 +1,6 @@
 //! System calls, one function each; what they mean is said in `abi::syscall`.
 
-use core::{arch::asm, fmt};
+use core::{arch::asm, fmt, sync::atomic::AtomicU32};
 
 use abi::{
     object::SlabError,
@@ -290,4 +290,46 @@ pub fn cache_info(cache: u8, client: u8) -> Result<(), SlabError> {
 /// Has the kernel print the oldest events of object caches as one record; answers how many there were.
 pub fn cache_trace() -> usize {
     call(Syscall::CacheTrace, [0; 4]).unwrap_or(0)
+}
+
+/// Begins a thread of this process, which shares all of its memory; answers its id.
+///
+/// # Errors
+/// [`Error::NoMemory`].
+pub fn thread_create(entry: extern "C" fn(usize, usize) -> !, first: usize, second: usize) -> Result<u64, Error> {
+    call(Syscall::ThreadCreate, [entry as usize, first, second, 0]).map(|id| id as u64)
+}
+
+/// Waits for a thread to end; answers its status.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such thread in this process, or somebody joins it already.
+pub fn thread_join(id: u64) -> Result<usize, Error> {
+    call(Syscall::ThreadJoin, [id as usize, 0, 0, 0])
+}
+
+/// Ends this thread.
+pub fn thread_exit(status: usize) -> ! {
+    let result = call(Syscall::ThreadExit, [status, 0, 0, 0]);
+    unreachable!("thread_exit answered {result:?}")
+}
+
+/// Sleeps until somebody wakes those who wait for `word`, if that is still `expected`; perhaps not so long.
+pub fn futex_wait(word: &AtomicU32, expected: u32) {
+    let result = call(Syscall::FutexWait, [word.as_ptr().expose_provenance(), expected as usize, 0, 0]);
+    debug_assert!(result.is_ok());
+}
+
+/// Wakes up to `most` threads that wait for `word`; answers how many.
+pub fn futex_wake(word: &AtomicU32, most: usize) -> usize {
+    call(Syscall::FutexWake, [word.as_ptr().expose_provenance(), most, 0, 0]).unwrap_or(0)
+}
+
+/// Reads a file of the initrd from its start, as far as there is room; answers how long it is.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn read_file(path: &str, into: &mut [u8]) -> Result<usize, Error> {
+    let (from, buffer) = (path.as_ptr().expose_provenance(), into.as_mut_ptr().expose_provenance());
+    call(Syscall::ReadFile, [from, path.len(), buffer, into.len()])
 }

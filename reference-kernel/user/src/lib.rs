@@ -6,9 +6,13 @@ pub mod allocator_test;
 pub mod arguments;
 pub mod call;
 mod entry;
+pub mod heap_test;
 pub mod ktap;
+pub mod mutex;
 pub mod object_test;
 pub mod print;
+pub mod thread;
+pub mod umalloc;
 
 pub use arguments::Arguments;
 

@@ -27,6 +27,7 @@ struct Reader {
     /// Whether the last of them is running.
     running: bool,
     done: Vec<Placed<record::Done>>,
+    heap: Vec<Placed<record::Heap>>,
     metrics: Vec<Placed<record::Metric>>,
     ktap: Vec<Placed<ktap::Document>>,
     parser: ktap::Parser,
@@ -90,6 +91,10 @@ impl Reader {
             Record::Lost(record::Lost { operations }) => {
                 self.trace_broken = true;
                 self.flaw(line, Flaw::TraceLost { operations });
+            }
+            Record::Heap(heap) => {
+                let heap = self.place(line, heap);
+                self.heap.push(heap);
             }
             Record::Metric(metric) => {
                 let metric = self.place(line, metric);
@@ -171,8 +176,8 @@ impl Reader {
             self.flaw(line, Flaw::Untrue { kind: kind.to_owned(), stopped });
         }
         self.damage.sort_by_key(|damage| damage.line);
-        let Self { boot, traced, trace, programs, done, metrics, ktap, others, console, damage, .. } = self;
-        Reading { ending, boot, traced, trace, programs, done, metrics, ktap, others, console, damage }
+        let Self { boot, traced, trace, programs, done, heap, metrics, ktap, others, console, damage, .. } = self;
+        Reading { ending, boot, traced, trace, programs, done, heap, metrics, ktap, others, console, damage }
     }
 
     fn place<T>(&self, line: u64, what: T) -> Placed<T> {
@@ -191,6 +196,7 @@ fn kind(record: &Record) -> &str {
         Record::Pool(_) => "pool",
         Record::Start(_) => "start",
         Record::Operations(_) => "ops",
+        Record::Heap(_) => "heap",
         Record::Metric(_) => "metric",
         Record::Done(_) => "done",
         Record::End(_) => "end",
