@@ -307,7 +307,7 @@ impl Replay<'_> {
     /// A request for a block came back.
     fn answered(&mut self, at: usize, operation: &Operation, (id, size): (u32, u64), alignment: u64) {
         let address = operation.entry.answer;
-        if operation.expect == Expect::Null {
+        if operation.expect == Expect::Null || size == 0 {
             if address != 0 {
                 self.report(at, Rule::GrantedImpossible { address, size });
                 self.arrive(at, operation.client, id, address, size);
