@@ -20,6 +20,7 @@ pub mod image;
 pub mod judge;
 pub mod kind;
 pub mod lab;
+pub mod list_trace;
 pub mod oracle;
 pub mod owner;
 pub mod plan;

@@ -5,6 +5,7 @@
 pub mod buddy;
 pub mod finding;
 pub mod heap;
+pub mod lists;
 pub mod metrics;
 pub mod requests;
 
@@ -42,6 +43,8 @@ pub enum Judging {
     Pages(fn(&Case<'_>) -> Judgement),
     /// The requests to a program's heap, one element a part of the workload.
     Heap(fn(&[heap::Case]) -> Judgement),
+    /// The trace of page lists that all harts share.
+    Lists(fn(&lists::Case<'_>) -> Judgement),
 }
 
 /// What an oracle says of a trace.
@@ -73,11 +76,14 @@ pub struct Findings {
 }
 
 /// Every oracle there is.
-pub const ORACLES: [Oracle; 2] = [buddy::ORACLE, heap::ORACLE];
+pub const ORACLES: [Oracle; 3] = [buddy::ORACLE, heap::ORACLE, lists::ORACLE];
 
 /// Every oracle's name and rules, for the readers of lab files.
-pub const NAMES: &[(&str, &[(&str, &str)])] =
-    &[(buddy::ORACLE.name, buddy::ORACLE.rules), (heap::ORACLE.name, heap::ORACLE.rules)];
+pub const NAMES: &[(&str, &[(&str, &str)])] = &[
+    (buddy::ORACLE.name, buddy::ORACLE.rules),
+    (heap::ORACLE.name, heap::ORACLE.rules),
+    (lists::ORACLE.name, lists::ORACLE.rules),
+];
 
 /// The oracle of that name.
 pub fn find(name: &str) -> Option<&'static Oracle> {

@@ -11,6 +11,7 @@ pub use ending::{Early, Ending};
 
 use super::ktap::Document;
 use super::record::{self, Metric, Outcome, TracedPool};
+use crate::list_trace;
 use crate::session::Transcript;
 use crate::trace::Operation;
 
@@ -29,6 +30,10 @@ pub struct Reading {
     pub traced: Option<TracedPool>,
     /// Its operations, in order, up to the first gap.
     pub trace: Vec<Operation>,
+    /// The operations of page lists that all harts share, each hart's in order, up to the first gap.
+    pub lists: Vec<list_trace::Operation>,
+    /// How locks were used.
+    pub locks: Vec<list_trace::Lock>,
     /// The programs of the script, in order.
     pub programs: Vec<Program>,
     /// Workloads that are complete.

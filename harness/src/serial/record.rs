@@ -3,6 +3,7 @@
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::list_trace::{self, Lock};
 use crate::trace::{Operation, Pool, Region};
 
 mod heap;
@@ -32,6 +33,10 @@ pub enum Record {
     Operations(Operations),
     /// Requests to a program's heap.
     Heap(Heap),
+    /// Operations of page lists.
+    Lists(ListOperations),
+    /// How a lock was used.
+    Lock(Lock),
     /// A figure.
     Metric(Metric),
     /// A client's workload is complete.
@@ -96,6 +101,18 @@ pub struct Operations {
     /// In order.
     #[serde(rename = "ops", deserialize_with = "operation::list")]
     pub operations: Vec<Operation>,
+}
+
+/// `lists`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "ListFields")]
+pub struct ListOperations {
+    /// The hart that they ended on.
+    pub hart: u8,
+    /// Number of the first one among those of the hart.
+    pub from: u64,
+    /// In order.
+    pub operations: Vec<list_trace::Operation>,
 }
 
 /// `metric`
@@ -230,6 +247,8 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
         "start" => Record::Start(read(text)?),
         "ops" => Record::Operations(read(text)?),
         "heap" => Record::Heap(read(text)?),
+        "lists" => Record::Lists(read(text)?),
+        "lock" => Record::Lock(read(text)?),
         "metric" => Record::Metric(read(text)?),
         "done" => Record::Done(read(text)?),
         "end" => Record::End(read(text)?),
@@ -284,6 +303,31 @@ impl From<PoolFields> for TracedPool {
             managed_pages,
         };
         Self { pool: Pool { name, max_order, regions: regions.into_iter().map(region).collect() }, allocator }
+    }
+}
+
+#[derive(Deserialize)]
+struct ListFields {
+    hart: u8,
+    from: u64,
+    ops: Vec<(char, u8, u64, u64, u64, u64)>,
+}
+
+impl TryFrom<ListFields> for ListOperations {
+    type Error = String;
+
+    fn try_from(ListFields { hart, from, ops }: ListFields) -> Result<Self, String> {
+        let operation = |(letter, client, instructions, begin, end, answer)| {
+            let what = match letter {
+                'a' => list_trace::What::Allocate((answer != 0).then_some(answer)),
+                'f' => list_trace::What::Free(answer),
+                'c' => list_trace::What::Count(answer),
+                _ => return Err(format!("an operation begins with `a`, `f` or `c`, not with `{letter}`")),
+            };
+            Ok(list_trace::Operation { client, hart, instructions, begin, end, what })
+        };
+        let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
+        Ok(Self { hart, from, operations })
     }
 }
 

@@ -3,6 +3,7 @@
 //! A new subject is a file beside its siblings and one line in [`SUBJECTS`].
 
 mod heap;
+mod lists;
 mod pages;
 pub mod table;
 
@@ -93,7 +94,7 @@ pub struct Quantity {
 }
 
 /// Every subject there is.
-pub const SUBJECTS: [Subject; 2] = [pages::SUBJECT, heap::SUBJECT];
+pub const SUBJECTS: [Subject; 3] = [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT];
 
 /// Weighs a boot for every subject that its script drives.
 pub fn weigh(weighing: &Weighing<'_>) -> Weighed {

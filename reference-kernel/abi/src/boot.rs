@@ -12,6 +12,19 @@ pub enum PageSource {
     Trusted,
     /// The lab's allocator, which then carries the whole kernel.
     Lab,
+    /// Page lists of each hart over the buddy allocator, and object caches over those for the kernel's heap: what a
+    /// kernel stands on that is built for no lab.
+    Stack,
+}
+
+impl PageSource {
+    /// Every source, by the word that stands for it.
+    const WORDS: [(&str, Self); 3] = [("trusted", Self::Trusted), ("lab", Self::Lab), ("stack", Self::Stack)];
+
+    /// The word that stands for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, source)| *source == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// One region of the arena.
@@ -29,7 +42,7 @@ pub const MAX_ARENA_REGIONS: usize = 4;
 /// The boot options, with defaults for what is not said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
-    /// `pages=trusted|lab`
+    /// `pages=trusted|lab|stack`
     pub pages: PageSource,
     /// `arena=PAGES+SKEW,…`: the regions of [`crate::page::Pool::Arena`]; none means that there is no arena.
     pub arena: [Option<ArenaRegion>; MAX_ARENA_REGIONS],
@@ -61,7 +74,15 @@ impl Options {
     /// # Errors
     /// The first word that is unknown or has a value out of range.
     pub fn parse(words: &str) -> Result<Self, BadWord<'_>> {
-        let mut options = Self::default();
+        Self::default().with(words)
+    }
+
+    /// Reads boot arguments over options that hold where nothing else is said.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn with(self, words: &str) -> Result<Self, BadWord<'_>> {
+        let mut options = self;
         for word in words.split_ascii_whitespace() {
             options.parse_word(word).ok_or(BadWord(word))?;
         }
@@ -72,11 +93,7 @@ impl Options {
         let (key, value) = word.split_once('=')?;
         match key {
             "pages" => {
-                self.pages = match value {
-                    "trusted" => PageSource::Trusted,
-                    "lab" => PageSource::Lab,
-                    _ => return None,
-                }
+                self.pages = PageSource::WORDS.iter().find(|(word, _)| *word == value)?.1;
             }
             "arena" => {
                 for (index, region) in value.split(',').enumerate() {
@@ -109,10 +126,7 @@ impl Options {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.pages {
-            PageSource::Trusted => "pages=trusted",
-            PageSource::Lab => "pages=lab",
-        })?;
+        write!(f, "pages={}", self.pages.word())?;
         for (index, region) in self.arena().enumerate() {
             let lead = if index == 0 { " arena=" } else { "," };
             write!(f, "{lead}{}+{}", region.pages, region.skew)?;
@@ -146,6 +160,14 @@ mod tests {
     fn what_the_harness_writes_the_kernel_reads() {
         let text = "pages=lab arena=4099+3,1500+17 heap=lab trace=objects trace=off tick=7000 deadline=2000000000";
         assert_eq!(Options::parse(text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn every_source_of_pages_has_a_word_of_its_own() {
+        for pages in [PageSource::Trusted, PageSource::Lab, PageSource::Stack] {
+            let options = Options { pages, ..Options::default() };
+            assert_eq!(Options::parse(&options.to_string()), Ok(options));
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@
 pub mod boot;
 pub mod draw;
 pub mod heap;
+pub mod list_workload;
+pub mod lists;
 pub mod object;
 pub mod object_workload;
 pub mod page;

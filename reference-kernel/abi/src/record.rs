@@ -6,12 +6,14 @@
 //!
 //! | `r` | other fields | printed |
 //! | --- | --- | --- |
-//! | `boot` | `format`, `kernel`, `harts`, `memory_pages`, `pages` (`trusted` or `lab`) | first |
+//! | `boot` | `format`, `kernel`, `harts`, `memory_pages`, `pages` (`trusted`, `lab` or `stack`) | first |
 //! | `pool` | `pool`, `allocator`, `max_order`, `regions`: `[[start, pages, managed start, managed pages], …]` (starts are byte addresses) | once, for the one pool that is traced: the arena where there is one, else the kernel's own |
 //! | `start` | `program`: the script line, `at` (nanoseconds since the machine started), `free_pages` | by `init`, before each program |
 //! | `ops` | `from`: number of the first operation, `ops`: see below | as traces are drained |
 //! | `objects` | `hart`, `from`: number of its first event, `events`: see [`crate::object`] | as traces are drained |
 //! | `heap` | `part` (of the workload), `client`, `from`: number of the client's first request among these, `start` of the heap and its `end` before these (byte addresses), `ops`: see below | by `umalloctest`, as it goes |
+//! | `lists` | `hart`, `from`: number of the first operation among those of the hart, `ops`: see below | as traces are drained, for page lists that all harts share |
+//! | `lock` | `of` (`kernel` or `lists`), `name`, `harts`: `[[acquisitions, contended, instructions held], …]` | before `shutdown`, by kernels that count |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |
 //! | `end` | `program`, `status` (or `killed`: why), `at`, `free_pages` | by `init`, after each program |
@@ -39,6 +41,12 @@
 //! - `["t", pages that the kernel got back, instructions]`;
 //! - `["c", size, count, 1 if there is a pool now, instructions]`, `["k", block, address, instructions]`,
 //!   `["g", block, instructions]` and `["d", instructions]` for pools.
+//!
+//! Those of a `lists` record have no order but their stamps, which come from one counter for all harts:
+//!
+//! - `["a", client, instructions, begin, end, address]`, with zero for the address when there was no page;
+//! - `["f", client, instructions, begin, end, address]`;
+//! - `["c", client, instructions, begin, end, free pages]`.
 //!
 //! Which phase of a workload an operation belongs to is not said: the host draws the workload again and knows.
 

@@ -95,10 +95,16 @@ pub enum Syscall {
     CacheInfo = 69,
     /// `cache_trace() -> events printed`: prints the oldest events of a hart's trace as one record, if there are any.
     CacheTrace = 70,
+
+    /// `move_to(hart)`: goes on on that hart, and stays there until the next call.
+    MoveTo = 48,
+    /// `interrupt_faults(which)`: how often page lists under test 0: returned with interrupts on where they had been off
+    /// before, or off where they had been on; 1: asked for the number of their hart with interrupts on.
+    InterruptFaults = 49,
 }
 
 impl Syscall {
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 34] = [
         Self::Fork,
         Self::Exit,
         Self::Wait,
@@ -131,6 +137,8 @@ impl Syscall {
         Self::CacheFree,
         Self::CacheInfo,
         Self::CacheTrace,
+        Self::MoveTo,
+        Self::InterruptFaults,
     ];
 
     /// The call with this number.

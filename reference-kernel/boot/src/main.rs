@@ -17,7 +17,7 @@ const USAGE: &str = "usage: cargo run -- [--harts N] [--memory MIB] [--parallel]
   --harts N      harts, 1 to 8; 4 unless said otherwise
   --memory MIB   memory; 128 unless said otherwise
   --parallel     one host thread a hart, and not the exact instruction count
-  --options      boot options: pages=trusted|lab arena=PAGES+SKEW,… trace=off tick=NS deadline=NS
+  --options      boot options: pages=trusted|lab|stack arena=PAGES+SKEW,… trace=off tick=NS deadline=NS
   LINE           lines of the script, each a program with its arguments in quotes";
 
 struct Arguments {

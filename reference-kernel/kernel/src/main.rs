@@ -10,6 +10,8 @@ mod address_space;
 mod backtrace;
 mod console;
 mod contents;
+#[cfg(feature = "kmem")]
+mod counted;
 mod cross_call;
 mod csr;
 mod deadline;
@@ -21,6 +23,9 @@ mod hart;
 mod heap;
 mod initrd;
 mod kernel_space;
+mod list_trace;
+mod lists;
+mod locks;
 mod machine;
 mod memory_map;
 mod notes;
@@ -53,10 +58,7 @@ extern crate alloc;
 
 use core::fmt::Write;
 
-use abi::{
-    boot::{Options, PageSource},
-    record,
-};
+use abi::record;
 
 use crate::{hart::MAX_HARTS, memory_map::MemoryMap, process::Process, sv39::PAGE};
 
@@ -68,20 +70,16 @@ extern "C" fn main(device_tree: usize) -> ! {
     let harts = machine.harts.min(MAX_HARTS);
     platform::set_ram_end(machine.memory.end);
     stop::set_harts(harts);
-    let options = Options::parse(machine.arguments).unwrap_or_else(|error| panic!("{error}"));
+    let options = pools::default_options().with(machine.arguments).unwrap_or_else(|error| panic!("{error}"));
     if let Some(after) = options.deadline {
         deadline::set(after);
     }
     if let Some(turn) = options.tick {
         timer::set_turn(turn);
     }
-    let pages = match options.pages {
-        PageSource::Trusted => "trusted",
-        PageSource::Lab => "lab",
-    };
     console::lock().record(|out| {
         write!(out, "\"r\":\"boot\",\"format\":{},\"kernel\":\"reference\",\"harts\":{harts}", record::FORMAT)?;
-        write!(out, ",\"memory_pages\":{},\"pages\":\"{pages}\"", machine.memory.len() / PAGE)
+        write!(out, ",\"memory_pages\":{},\"pages\":\"{}\"", machine.memory.len() / PAGE, options.pages.word())
     });
 
     let mut map = MemoryMap::new(machine.memory.clone());

@@ -60,7 +60,10 @@ pub fn set_up(pool: Pool, range: Option<Range<usize>>, map: &mut MemoryMap) {
 // SAFETY: a pool hands pages out once, and panics where it would do otherwise; words lie in memory set aside for good.
 unsafe impl PageSource for PoolPages {
     fn allocate(&self, pages: usize) -> Option<NonNull<u8>> {
-        let address = pools::named(self.pool).lock().allocate_pages(pages)?;
+        let address = match self.pool {
+            Pool::Kernel => pools::allocate_pages(pages)?,
+            Pool::Arena => pools::named(Pool::Arena).lock().allocate_pages(pages)?,
+        };
         if self.pool == Pool::Arena {
             object_trace::note(Kind::TakePages, address, pages, 0);
         }
@@ -71,7 +74,10 @@ unsafe impl PageSource for PoolPages {
         if self.pool == Pool::Arena {
             object_trace::note(Kind::GivePages, start.addr().get(), pages, 0);
         }
-        pools::named(self.pool).lock().free_pages(start, pages);
+        match self.pool {
+            Pool::Kernel => pools::free_pages(start, pages),
+            Pool::Arena => pools::named(Pool::Arena).lock().free_pages(start, pages),
+        }
     }
 
     #[inline]

@@ -8,7 +8,15 @@ use abi::{
     syscall::Error,
 };
 
-use crate::{console, heap, pool::PagePool, pools, process::Process, spin::SpinGuard, trace};
+use crate::{
+    console, heap,
+    lists::{self, Lists},
+    pool::PagePool,
+    pools,
+    process::Process,
+    spin::SpinGuard,
+    trace,
+};
 
 /// What a page call answers when it fails: the code of a [`PageError`] or [`SlabError`], or of an [`Error`] where none fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +50,44 @@ pub fn client(client: usize) -> Result<u8, Error> {
     u8::try_from(client).ok().filter(|&client| client != KERNEL_CLIENT).ok_or(Error::Invalid)
 }
 
+/// The lists that have a pool's memory, where it is not the pool that does.
+fn lists_of(pool: usize) -> Result<Option<&'static Lists>, Error> {
+    let lists = match Pool::from_number(pool).ok_or(Error::Invalid)? {
+        Pool::Kernel => &lists::KERNEL,
+        Pool::Arena => &lists::ARENA,
+    };
+    Ok(lists.exist().then_some(lists))
+}
+
 /// `page_allocate`
 pub fn allocate(pool: usize, pages: usize, by: usize) -> Result<usize, Code> {
     let by = client(by)?;
-    Ok(open(pool)?.allocate_for(by, pages)?)
+    if let Some(lists) = lists_of(pool)? {
+        return match pages {
+            0 => Err(PageError::Zero.into()),
+            1 => Ok(lists.allocate_for(by).ok_or(PageError::Exhausted)?),
+            _ => Err(PageError::TooLarge.into()),
+        };
+    }
+    let answer = open(pool)?.allocate_for(by, pages);
+    if answer == Err(PageError::Exhausted) && pools::drain_lists() {
+        return Ok(open(pool)?.allocate_for(by, pages)?);
+    }
+    Ok(answer?)
 }
 
 /// `page_free`
 pub fn free(pool: usize, address: usize, pages: usize, by: usize) -> Result<usize, Code> {
     let by = client(by)?;
-    let mut pool = open(pool)?;
+    let lists = lists_of(pool)?;
     // No allocator can be asked about the null address, and no program may free what the kernel uses.
-    let start = NonNull::new(ptr::with_exposed_provenance_mut(address)).ok_or(Error::Invalid)?;
+    let start = NonNull::new(ptr::with_exposed_provenance_mut(address));
+    if let Some(lists) = lists {
+        let start = start.filter(|_| pages == 1).ok_or(Error::Invalid)?;
+        return if lists.free_for(by, start) { Ok(0) } else { Err(PageError::Outside.into()) };
+    }
+    let mut pool = open(pool)?;
+    let start = start.ok_or(Error::Invalid)?;
     if pool.is_kernels(address) {
         return Err(Error::Invalid.into());
     }
@@ -64,12 +98,28 @@ pub fn free(pool: usize, address: usize, pages: usize, by: usize) -> Result<usiz
 /// `page_statistics`
 pub fn statistics(pool: usize, by: usize) -> Result<usize, Code> {
     let by = client(by)?;
+    if let Some(lists) = lists_of(pool)? {
+        return Ok(lists.count_for(by));
+    }
     Ok(open(pool)?.statistics_for(by))
 }
 
-/// `damaged_pages`, over both pools
+/// `interrupt_faults`
+pub fn interrupt_faults(which: usize) -> Result<usize, Error> {
+    match which {
+        0 => Ok(lists::interrupts_left_wrong() as usize),
+        #[cfg(feature = "kmem")]
+        1 => Ok(crate::counted::numbers_in_doubt() as usize),
+        _ => Err(Error::Invalid),
+    }
+}
+
+/// `damaged_pages`, over both pools; over all clients where lists are what is under test
 pub fn damaged(by: usize) -> Result<usize, Error> {
     let by = client(by)?;
+    if lists::UNDER_TEST {
+        return Ok(lists::ARENA.damaged_pages() as usize);
+    }
     Ok([Pool::Kernel, Pool::Arena].into_iter().map(|pool| pools::named(pool).lock().damaged_pages(by)).sum::<u64>()
         as usize)
 }
@@ -78,7 +128,7 @@ pub fn damaged(by: usize) -> Result<usize, Error> {
 pub fn free_pages() -> usize {
     // Pages that the heap keeps for later are nobody's.
     heap::shrink();
-    pools::kernel().lock().statistics().free_pages
+    pools::count_free_pages()
 }
 
 /// `trace_read`

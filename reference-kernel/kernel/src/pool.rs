@@ -72,7 +72,7 @@ impl PagePool {
         let region = Region { start, pages: range.len() / PAGE };
         let allocator: &mut dyn PageAllocator = match self.source {
             PageSource::Trusted => &mut self.trusted,
-            PageSource::Lab => &mut self.lab,
+            PageSource::Lab | PageSource::Stack => &mut self.lab,
         };
         // SAFETY: the region was taken out of the memory map, so it is RAM that nobody else uses.
         let answer = unsafe { allocator.add_region(region) };
@@ -109,7 +109,7 @@ impl PagePool {
     fn request(&mut self, pages: usize, client: u8) -> Result<usize, PageError> {
         let (answer, instructions) = match self.source {
             PageSource::Trusted => measured(|| self.trusted.allocate(pages)),
-            PageSource::Lab => measured(|| lab_allocate(&mut self.lab, pages)),
+            PageSource::Lab | PageSource::Stack => measured(|| lab_allocate(&mut self.lab, pages)),
         };
         let answer = answer.map(|address| address.expose_provenance().get());
         let (error, address) = answer.map_or_else(|error| (error as u8, 0), |address| (0, address as u64));
@@ -121,7 +121,7 @@ impl PagePool {
     fn give_back(&mut self, address: NonNull<u8>, pages: usize, client: u8) -> Result<(), PageError> {
         let (answer, instructions) = match self.source {
             PageSource::Trusted => measured(|| self.trusted.free(address, pages)),
-            PageSource::Lab => measured(|| lab_free(&mut self.lab, address, pages)),
+            PageSource::Lab | PageSource::Stack => measured(|| lab_free(&mut self.lab, address, pages)),
         };
         let error = answer.err().map_or(0, |error| error as u8);
         self.note(&[operation(Kind::Free, client, error, instructions, pages, address.addr().get() as u64)]);
@@ -260,7 +260,7 @@ impl PagePool {
     pub fn statistics(&self) -> Statistics {
         match self.source {
             PageSource::Trusted => self.trusted.statistics(),
-            PageSource::Lab => self.lab.statistics(),
+            PageSource::Lab | PageSource::Stack => self.lab.statistics(),
         }
     }
 
@@ -323,7 +323,7 @@ fn empty() -> Result<NonNull<u8>, PageError> {
 
 /// A call's result, and the guest instructions that it took beyond those of an empty function.
 #[inline(always)]
-fn measured<R>(call: impl FnOnce() -> R) -> (R, u64) {
+pub fn measured<R>(call: impl FnOnce() -> R) -> (R, u64) {
     let before = csr::read!("instret");
     let result = call();
     let after = csr::read!("instret");

@@ -5,7 +5,7 @@ use core::ptr;
 use crate::{
     console, csr,
     ending::{self, Claim},
-    hart, platform, spin, stop, trace,
+    hart, locks, platform, spin, stop, trace,
 };
 
 /// The code after a panic.
@@ -42,6 +42,7 @@ pub fn shut_down(status: i64) -> ! {
     let console = unsafe { console::seize() };
     // SAFETY: likewise.
     unsafe { trace::print_rest(console) };
+    locks::print(console);
     console.record(|out| core::fmt::Write::write_fmt(out, format_args!("\"r\":\"shutdown\",\"status\":{status}")));
     off(u8::try_from(status).map_or(1, u16::from))
 }

@@ -14,7 +14,7 @@ use crate::{
     hart, kernel_space, platform,
     process::Process,
     spin::{SpinGuard, SpinLock},
-    switch, timer,
+    stop, switch, timer,
     trap::Cause,
 };
 
@@ -82,7 +82,12 @@ struct Slot {
     /// What it will be once it runs for the first time; from then on it is on its own kernel stack.
     process: Option<Box<Process>>,
     killer: u64,
+    /// The only harts that it may run on, one bit each.
+    harts: usize,
 }
+
+/// Any hart.
+const ANY: usize = usize::MAX;
 
 #[derive(Debug)]
 struct Table {
@@ -96,7 +101,8 @@ struct Table {
 static TABLE: SpinLock<Table> = SpinLock::new(
     "the processes",
     Table {
-        slots: [const { Slot { state: State::Free, id: 0, parent: 0, stack: 0, process: None, killer: 0 } }; SLOTS],
+        slots: [const { Slot { state: State::Free, id: 0, parent: 0, stack: 0, process: None, killer: 0, harts: ANY } };
+            SLOTS],
         last_id: 0,
         ready: Queue { slots: [0; SLOTS], first: 0 },
         idle: 0,
@@ -125,11 +131,17 @@ impl Queue {
         READY.store(count + 1, Relaxed);
     }
 
-    fn pop(&mut self) -> Option<usize> {
-        let count = READY.load(Relaxed).checked_sub(1)?;
-        READY.store(count, Relaxed);
-        let slot = self.slots[self.first];
+    /// Takes out the first one that may be chosen.
+    fn pop(&mut self, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let count = READY.load(Relaxed);
+        let place = |index| (self.first + index) % SLOTS;
+        let chosen = (0..count).find(|&index| may(usize::from(self.slots[place(index)])))?;
+        let slot = self.slots[place(chosen)];
+        for index in (0..chosen).rev() {
+            self.slots[(self.first + index + 1) % SLOTS] = self.slots[(self.first + index) % SLOTS];
+        }
         self.first = (self.first + 1) % SLOTS;
+        READY.store(count - 1, Relaxed);
         Some(usize::from(slot))
     }
 }
@@ -139,11 +151,16 @@ impl Table {
     fn make_ready(&mut self, slot: usize) {
         self.slots[slot].state = State::Ready;
         self.ready.push(slot);
-        if self.idle != 0 {
-            let hart = self.idle.trailing_zeros() as usize;
-            self.idle &= self.idle - 1;
+        let idle = self.idle & self.slots[slot].harts;
+        if idle != 0 {
+            let hart = idle.trailing_zeros() as usize;
+            self.idle &= !(1 << hart);
             platform::set_software_interrupt(hart, true);
         }
+    }
+
+    fn pop_for(&mut self, hart: usize) -> Option<usize> {
+        self.ready.pop(|slot| self.slots[slot].harts & 1 << hart != 0)
     }
 
     fn find(&self, id: u64) -> Option<usize> {
@@ -174,7 +191,7 @@ pub fn run() -> ! {
     loop {
         cross_call::serve();
         let mut table = TABLE.lock();
-        let Some(slot) = table.ready.pop() else {
+        let Some(slot) = table.pop_for(hart.id()) else {
             table.idle |= 1 << hart.id();
             drop(table);
             timer::never();
@@ -239,7 +256,7 @@ pub fn add(mut process: Box<Process>, parent: u64) -> Result<u64, Error> {
     // SAFETY: the slot is free, so its stack is, too.
     let stack = unsafe { switch::prepare(kernel_space::stack(slot).end, begin) };
     KILLED.fetch_and(!(1 << slot), Relaxed);
-    table.slots[slot] = Slot { state: State::Ready, id, parent, stack, process: Some(process), killer: 0 };
+    table.slots[slot] = Slot { state: State::Ready, id, parent, stack, process: Some(process), killer: 0, harts: ANY };
     table.make_ready(slot);
     Ok(id)
 }
@@ -278,6 +295,24 @@ fn let_others_run() {
         table.ready.push(slot);
         drop(leave(table));
     }
+}
+
+/// Has the process that runs on this hart go on on that one, and on no other.
+///
+/// # Errors
+/// [`Error::Invalid`] when there is no such hart.
+pub fn move_to(hart: usize) -> Result<(), Error> {
+    if hart >= stop::harts() {
+        return Err(Error::Invalid);
+    }
+    let mut table = TABLE.lock();
+    let slot = current();
+    table.slots[slot].harts = 1 << hart;
+    if hart::this().id() != hart {
+        table.make_ready(slot);
+        drop(leave(table));
+    }
+    Ok(())
 }
 
 /// Takes note of a wake-up.

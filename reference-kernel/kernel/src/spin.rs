@@ -18,6 +18,9 @@ pub type SpinGuard<'a, T> = mm::sync::SpinGuard<'a, T, RiscV>;
 /// Keeps interrupts of supervisor mode off on this hart for as long as it lives; nests.
 pub type InterruptsOff = mm::sync::InterruptsOff<RiscV>;
 
+/// The kernel's locks, if they count.
+pub static LOCKS: Registry = Registry::new();
+
 /// The harts of this machine, in supervisor mode.
 #[derive(Debug, Clone, Copy)]
 pub enum RiscV {}
@@ -86,6 +89,6 @@ unsafe impl Machine for RiscV {
 
     #[inline(always)]
     fn registry() -> Option<&'static Registry> {
-        None
+        if cfg!(feature = "count-locks") { Some(&LOCKS) } else { None }
     }
 }

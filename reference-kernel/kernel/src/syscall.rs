@@ -82,6 +82,8 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
         Syscall::CacheFree => object_calls::free(a, b, c, d)?,
         Syscall::CacheInfo => object_calls::info(a, b)?,
         Syscall::CacheTrace => object_trace::print_next(&mut console::lock()) as usize,
+        Syscall::MoveTo => scheduler::move_to(a).map(|()| 0)?,
+        Syscall::InterruptFaults => page_calls::interrupt_faults(a)?,
     })
 }
 

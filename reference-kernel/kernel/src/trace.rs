@@ -7,7 +7,7 @@ use abi::{
     record::{self, OPERATIONS_PER_RECORD},
 };
 
-use crate::{console::Console, object_trace, pools};
+use crate::{console::Console, list_trace, object_trace, pools};
 
 /// Entries that a trace holds; what comes while it is full is lost, and counted.
 pub const CAPACITY: usize = 65536;
@@ -109,8 +109,9 @@ impl Trace {
 /// The console is locked before they leave the trace, so records stand in the order of their operations, and the
 /// last words of another hart wait until these are out.
 pub fn print_next(console: &mut Console) -> u64 {
-    let batch = pools::traced().map(|pool| pool.lock().read_trace(OPERATIONS_PER_RECORD));
-    batch.map_or(0, |batch| print(console, &batch))
+    let Some(pool) = pools::traced() else { return list_trace::print_next(console) };
+    let batch = pool.lock().read_trace(OPERATIONS_PER_RECORD);
+    print(console, &batch)
 }
 
 /// Prints all that is left.
@@ -120,6 +121,7 @@ pub fn print_next(console: &mut Console) -> u64 {
 pub unsafe fn print_rest(console: &mut Console) {
     // SAFETY: as above.
     unsafe { object_trace::print_rest(console) };
+    while list_trace::print_next(console) > 0 {}
     let Some(pool) = pools::traced() else { return };
     // SAFETY: a trace is consistent but for its last entry at every moment, whatever the allocator was doing.
     let pool = unsafe { pool.seize() };

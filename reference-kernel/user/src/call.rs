@@ -233,6 +233,22 @@ pub fn free_pages() -> usize {
     call(Syscall::FreePages, [0; 4]).unwrap_or(0)
 }
 
+/// Goes on on that hart, and stays there until the next call.
+///
+/// # Errors
+/// [`Error::Invalid`] when there is no such hart.
+pub fn move_to(hart: usize) -> Result<(), Error> {
+    call(Syscall::MoveTo, [hart, 0, 0, 0]).map(drop)
+}
+
+/// How often page lists under test did something wrong about interrupts, see [`Syscall::InterruptFaults`].
+///
+/// # Errors
+/// [`Error::Invalid`] when no lists are under test.
+pub fn interrupt_faults(which: usize) -> Result<usize, Error> {
+    call(Syscall::InterruptFaults, [which, 0, 0, 0])
+}
+
 /// Pages of a client's blocks that were found damaged so far.
 pub fn damaged_pages(client: u8) -> usize {
     call(Syscall::DamagedPages, [usize::from(client), 0, 0, 0]).expect("the client has a valid number")

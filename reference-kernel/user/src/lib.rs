@@ -8,6 +8,7 @@ pub mod call;
 mod entry;
 pub mod heap_test;
 pub mod ktap;
+pub mod list_test;
 pub mod mutex;
 pub mod object_test;
 pub mod print;

@@ -1,7 +1,10 @@
 //! Goes through a transcript line by line and puts together what belongs together.
 
+use std::collections::BTreeMap;
+
 use super::ending::{self, Last};
 use super::{Damage, Flaw, Placed, Program, ProgramEnd, Reading, Unknown};
+use crate::list_trace;
 use crate::serial::framer::{Framer, Kind, Line};
 use crate::serial::ktap;
 use crate::serial::record::{self, Record};
@@ -23,6 +26,10 @@ struct Reader {
     trace: Vec<Operation>,
     /// Set once operations are missing, since none that come later can be judged.
     trace_broken: bool,
+    lists: Vec<list_trace::Operation>,
+    /// Operations of lists that each hart has reported.
+    listed: BTreeMap<u8, u64>,
+    locks: Vec<list_trace::Lock>,
     programs: Vec<Program>,
     /// Whether the last of them is running.
     running: bool,
@@ -96,6 +103,8 @@ impl Reader {
                 let heap = self.place(line, heap);
                 self.heap.push(heap);
             }
+            Record::Lists(operations) => self.list_operations(line, operations),
+            Record::Lock(lock) => self.locks.push(lock),
             Record::Metric(metric) => {
                 let metric = self.place(line, metric);
                 self.metrics.push(metric);
@@ -157,6 +166,30 @@ impl Reader {
         self.trace_broken = true;
     }
 
+    fn list_operations(&mut self, line: u64, operations: record::ListOperations) {
+        let record::ListOperations { hart, from, operations } = operations;
+        let due = self.listed.entry(hart).or_default();
+        if self.trace_broken {
+            return;
+        }
+        match from.cmp(due) {
+            std::cmp::Ordering::Equal => {
+                *due += operations.len() as u64;
+                self.lists.extend(operations);
+                return;
+            }
+            std::cmp::Ordering::Greater => {
+                let due = *due;
+                self.flaw(line, Flaw::TraceGap { due, from });
+            }
+            std::cmp::Ordering::Less => {
+                let due = *due;
+                self.flaw(line, Flaw::TraceRepeated { due, from });
+            }
+        }
+        self.trace_broken = true;
+    }
+
     /// Closes the guest's results at the border between two programs.
     fn end_documents(&mut self) {
         for document in std::mem::take(&mut self.parser).finish() {
@@ -176,8 +209,38 @@ impl Reader {
             self.flaw(line, Flaw::Untrue { kind: kind.to_owned(), stopped });
         }
         self.damage.sort_by_key(|damage| damage.line);
-        let Self { boot, traced, trace, programs, done, heap, metrics, ktap, others, console, damage, .. } = self;
-        Reading { ending, boot, traced, trace, programs, done, heap, metrics, ktap, others, console, damage }
+        let Self {
+            boot,
+            traced,
+            trace,
+            lists,
+            locks,
+            programs,
+            done,
+            heap,
+            metrics,
+            ktap,
+            others,
+            console,
+            damage,
+            ..
+        } = self;
+        Reading {
+            ending,
+            boot,
+            traced,
+            trace,
+            lists,
+            locks,
+            programs,
+            done,
+            heap,
+            metrics,
+            ktap,
+            others,
+            console,
+            damage,
+        }
     }
 
     fn place<T>(&self, line: u64, what: T) -> Placed<T> {
@@ -197,6 +260,8 @@ fn kind(record: &Record) -> &str {
         Record::Start(_) => "start",
         Record::Operations(_) => "ops",
         Record::Heap(_) => "heap",
+        Record::Lists(_) => "lists",
+        Record::Lock(_) => "lock",
         Record::Metric(_) => "metric",
         Record::Done(_) => "done",
         Record::End(_) => "end",

@@ -228,6 +228,22 @@ fn the_trace_ends_at_its_first_gap() {
 }
 
 #[test]
+fn each_hart_numbers_its_operations_of_lists_and_the_first_gap_ends_them_all() {
+    let some = |hart: u8, from: u64, count: usize| {
+        let operations = vec!["[\"a\",0,40,1,2,4096]"; count].join(",");
+        format!("r \"lists\",\"hart\":{hart},\"from\":{from},\"ops\":[{operations}]")
+    };
+    let whole = [BOOT, START, &some(0, 0, 2), &some(3, 0, 1), &some(0, 2, 1), END, SHUTDOWN];
+    let reading = read(serial(&whole), &OFF);
+    assert_eq!((flaws(&reading), reading.trace_is_whole()), (vec![], true));
+    assert_eq!(reading.lists.iter().map(|operation| operation.hart).collect::<Vec<_>>(), [0, 0, 3, 0]);
+
+    let reading = read(serial(&[BOOT, START, &some(0, 0, 2), &some(3, 2, 1), &some(0, 2, 1), END, SHUTDOWN]), &OFF);
+    assert_eq!(flaws(&reading), ["line 4: the trace goes on with operation 2, but operation 0 was due"]);
+    assert_eq!((reading.lists.len(), reading.trace_is_whole()), (2, false));
+}
+
+#[test]
 fn a_boot_and_a_pool_come_once_and_a_program_ends_once() {
     let reading = read(serial(&[BOOT, BOOT, END, START, END, END, SHUTDOWN]), &OFF);
     assert_eq!(

@@ -24,6 +24,28 @@ fn operation_error(text: &str) -> String {
 }
 
 #[test]
+fn operations_of_lists_and_locks_are_read() {
+    use list_trace::{Lock, Operation, Use, What};
+    let text = r#"{"n":1,"r":"lists","hart":2,"from":5,"ops":[["a",1,30,4,5,8192],["f",0,20,6,9,8192],["a",1,9,7,8,0],["c",1,9,10,11,3]]}"#;
+    let operation =
+        |client, instructions, begin, end, what| Operation { client, hart: 2, instructions, begin, end, what };
+    let operations = vec![
+        operation(1, 30, 4, 5, What::Allocate(Some(8192))),
+        operation(0, 20, 6, 9, What::Free(8192)),
+        operation(1, 9, 7, 8, What::Allocate(None)),
+        operation(1, 9, 10, 11, What::Count(3)),
+    ];
+    assert_eq!(record(text), Record::Lists(ListOperations { hart: 2, from: 5, operations }));
+    let harts = vec![Use { acquisitions: 4, contended: 1, instructions: 90 }, Use::default()];
+    assert_eq!(
+        record(r#"{"n":1,"r":"lock","of":"lists","name":"pages","harts":[[4,1,90],[0,0,0]]}"#),
+        Record::Lock(Lock { of: "lists".into(), name: "pages".into(), harts })
+    );
+    let wrong = error(r#"{"n":1,"r":"lists","hart":0,"from":0,"ops":[["z",0,1,1,2,3]]}"#);
+    assert!(wrong.contains("an operation begins with `a`, `f` or `c`, not with `z`"), "{wrong}");
+}
+
+#[test]
 fn every_kind_of_the_table_is_read() {
     let end = |outcome| Record::End(End { program: "p".into(), outcome, free_pages: 3 });
     let cases = [

@@ -1,0 +1,151 @@
+//! What the rules accept and what they find, on traces written by hand.
+
+use super::*;
+use crate::list_trace::{Use, What};
+
+const REGION: Region = Region { start: 0x8000, pages: 3, managed_start: 0x8000, managed_pages: 3 };
+const A: u64 = 0x8000;
+const B: u64 = 0x9000;
+const C: u64 = 0xa000;
+
+fn operation(client: u8, (begin, end): (u64, u64), what: What) -> Operation {
+    Operation { client, hart: client, instructions: 20, begin, end, what }
+}
+
+fn take(client: u8, span: (u64, u64), page: u64) -> Operation {
+    operation(client, span, What::Allocate(Some(page)))
+}
+
+fn refuse(client: u8, span: (u64, u64)) -> Operation {
+    operation(client, span, What::Allocate(None))
+}
+
+fn give(client: u8, span: (u64, u64), page: u64) -> Operation {
+    operation(client, span, What::Free(page))
+}
+
+fn count(client: u8, span: (u64, u64), pages: u64) -> Operation {
+    operation(client, span, What::Count(pages))
+}
+
+/// The groups of the rules that are broken, with the operations that show it.
+fn broken(trace: &[Operation]) -> Vec<(&'static str, usize)> {
+    judge(&[REGION], trace).violations.iter().map(|violation| (violation.rule.group(), violation.at)).collect()
+}
+
+#[test]
+fn pages_that_come_and_go_one_after_the_other_are_right() {
+    let trace = [
+        count(0, (0, 1), 3),
+        take(0, (2, 3), B),
+        take(1, (4, 5), A),
+        give(0, (6, 7), B),
+        take(1, (8, 9), B),
+        take(1, (10, 11), C),
+        refuse(0, (12, 13)),
+        count(0, (14, 15), 0),
+        give(1, (16, 17), A),
+        count(0, (18, 19), 1),
+    ];
+    assert_eq!(broken(&trace), []);
+    assert_eq!(judge(&[REGION], &trace).met, 4);
+}
+
+#[test]
+fn what_is_no_page_of_the_memory_is_found() {
+    let trace = [take(0, (0, 1), A + 8), take(0, (2, 3), 0x7000), take(0, (4, 5), 0xb000)];
+    assert_eq!(broken(&trace), [("sound", 0), ("sound", 1), ("sound", 2)]);
+}
+
+#[test]
+fn a_page_handed_out_while_somebody_holds_it_is_found_even_by_the_same_client() {
+    assert_eq!(broken(&[take(0, (0, 1), A), take(1, (2, 3), A)]), [("owner", 1)]);
+    assert_eq!(broken(&[take(0, (0, 1), A), take(0, (2, 3), A)]), [("owner", 1)]);
+    assert_eq!(broken(&[take(0, (0, 3), A), take(1, (1, 2), A)]), [("owner", 0)], "both at once");
+    let late = [take(0, (0, 1), A), take(1, (2, 3), A), give(0, (4, 5), A), give(1, (6, 7), A)];
+    assert_eq!(broken(&late), [("owner", 1)]);
+}
+
+#[test]
+fn operations_that_overlap_may_have_happened_in_either_order() {
+    // The free may have taken effect first.
+    let trace = [take(0, (0, 1), A), give(0, (2, 9), A), take(1, (3, 4), A), give(1, (5, 6), A), take(2, (7, 8), A)];
+    assert_eq!(broken(&trace), []);
+    // But not if it began when the other had ended.
+    let trace = [take(0, (0, 1), A), take(1, (2, 3), A), give(0, (4, 9), A)];
+    assert_eq!(broken(&trace), [("owner", 1)]);
+}
+
+#[test]
+fn moments_are_found_for_a_chain_of_overlapping_holds_only_if_there_are_any() {
+    // Each overlaps the next, but the third began to be held before the first was given back.
+    let trace = [take(0, (0, 1), A), take(1, (2, 8), A), give(0, (5, 9), A), take(2, (3, 4), A)];
+    let mut sorted = trace;
+    sorted.sort_by_key(|operation| operation.begin);
+    assert_eq!(broken(&sorted), [("owner", 1), ("owner", 2)]);
+}
+
+#[test]
+fn a_refusal_while_a_page_is_free_and_nobody_else_acts_means_that_it_is_lost() {
+    let trace = [take(0, (0, 1), A), give(0, (2, 3), A), take(1, (4, 5), B), take(1, (6, 7), C), refuse(1, (8, 9))];
+    assert_eq!(broken(&trace), [("reach", 4)]);
+    let rule = judge(&[REGION], &trace).violations[0].rule;
+    assert_eq!(rule, Rule::Lost { free: 1, page: A, freed: Some(1) });
+}
+
+#[test]
+fn a_refusal_while_others_act_is_judged_by_pages_that_stay_free_all_the_while() {
+    let full = [take(0, (0, 1), A), take(0, (2, 3), B)];
+    // Somebody takes the last page meanwhile.
+    assert_eq!(broken(&[&full[..], &[refuse(1, (4, 7)), take(2, (5, 6), C)]].concat()), []);
+    // One page comes as another goes: at every moment one is free, but none all the while.
+    let swap = [take(0, (4, 5), C), refuse(1, (6, 11)), give(0, (7, 8), A), take(2, (9, 10), A)];
+    assert_eq!(broken(&[&full[..], &swap].concat()), []);
+    // Another page comes and goes, and C stays free.
+    let missed = [refuse(1, (4, 9)), give(0, (5, 6), A), take(0, (7, 8), A)];
+    assert_eq!(broken(&[&full[..], &missed].concat()), [("refusal", 2)]);
+}
+
+#[test]
+fn a_count_is_judged_only_while_nobody_takes_or_gives() {
+    assert_eq!(broken(&[take(0, (0, 1), A), count(0, (2, 3), 3)]), [("count", 1)]);
+    assert_eq!(broken(&[take(0, (0, 3), A), count(1, (1, 2), 7)]), []);
+}
+
+#[test]
+fn an_allocator_that_refuses_everything_does_not_show_that_a_rule_holds() {
+    let trace = [refuse(0, (0, 1)), refuse(0, (2, 3))];
+    let case = Case { regions: &[REGION], operations: &trace, phases: &["", ""], locks: &[] };
+    let judged = judgement(&case);
+    assert!(!judged.is_telling());
+    assert_eq!(judged.groups["reach"].count, 2);
+    assert_eq!(judged.groups["all"].explained.len(), 1, "one of each kind is enough");
+}
+
+#[test]
+fn a_finding_says_who_had_the_page() {
+    let trace = [take(2, (0, 1), A), take(1, (2, 3), A)];
+    let case = Case { regions: &[REGION], operations: &trace, phases: &["mixed", "mixed"], locks: &[] };
+    let finding = &judgement(&case).groups["owner"].explained[0];
+    assert_eq!(finding.who, "client 1, on hart 1, in phase \"mixed\"");
+    assert_eq!((finding.asked.as_str(), finding.answered.as_str()), ("allocate", "0x8000"));
+    assert_eq!(finding.why, "0x8000 was handed out by operation 0, of client 2 on hart 2; it was not given back");
+}
+
+#[test]
+fn one_lock_for_all_harts_keeps_them_from_working_apart() {
+    let lock = |counts: [u64; 2]| Lock {
+        of: "lists".into(),
+        name: "pages".into(),
+        harts: counts.map(|acquisitions| Use { acquisitions, ..Use::default() }).to_vec(),
+    };
+    let trace: Vec<Operation> = (0..10).map(|at| count(0, (2 * at, 2 * at + 1), 3)).collect();
+    let case = |locks| judgement(&Case { regions: &[REGION], operations: &trace, phases: &[""; 10], locks });
+    let one = [lock([10, 8])];
+    let finding = &case(&one).groups["apart"].explained[0];
+    assert_eq!(
+        finding.answered,
+        "0.80 acquisitions of shared locks per operation; the harts took \"pages\" 10, 8 times"
+    );
+    assert!(!case(&[lock([10, 1]), lock([0, 8])]).groups.contains_key("apart"));
+}
