@@ -58,6 +58,12 @@ impl Reading {
         reader::read(&transcript.serial, &transcript.stop, transcript.boot.output_limit)
     }
 
+    /// What a serial line says whose machine was powered off with success.
+    #[cfg(test)]
+    pub fn of_serial(text: &str) -> Self {
+        reader::read(text.as_bytes(), &crate::session::Stop::PoweredOff { status: 0 }, 1000)
+    }
+
     /// The programs that began and did not end.
     pub fn unfinished(&self) -> impl Iterator<Item = &Program> {
         self.programs.iter().filter(|program| program.end.is_none())
