@@ -5,6 +5,7 @@
 
 #![no_std]
 
+pub mod list;
 pub mod page;
 pub mod slab;
 pub mod sync;

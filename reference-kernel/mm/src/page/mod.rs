@@ -1,5 +1,6 @@
 //! Page allocators: the interface that all of them implement, one file an algorithm beside it.
 
+pub mod bestfit;
 pub mod buddy;
 pub mod order;
 pub mod per_hart;
@@ -19,8 +20,12 @@ pub const MAX_REGIONS: usize = 8;
 #[cfg(feature = "buddy")]
 pub type Lab = buddy::Buddy;
 
+/// The allocator of the lab that this kernel is built for.
+#[cfg(feature = "bestfit")]
+pub type Lab = bestfit::BestFit;
+
 /// The allocator of a kernel that is built for no lab in particular.
-#[cfg(not(feature = "buddy"))]
+#[cfg(not(any(feature = "bestfit", feature = "buddy")))]
 pub type Lab = buddy::Buddy;
 
 /// Memory that is given to an allocator for good.
@@ -53,6 +58,14 @@ pub struct Statistics {
     /// Free blocks by order: element k counts those of at least 2^k and fewer than 2^(k+1) pages, the last
     /// element everything from there on.
     pub free_blocks: [usize; ORDERS],
+}
+
+impl Statistics {
+    /// Counts a free block of so many pages, which must not be zero.
+    pub fn count_free(&mut self, pages: usize) {
+        self.free_pages += pages;
+        self.free_blocks[(pages.ilog2() as usize).min(ORDERS - 1)] += 1;
+    }
 }
 
 /// An allocator of contiguous pages.
