@@ -4,6 +4,8 @@
 //! back, and so knows what must have been asked, in which order, and that nothing was left out. A workload
 //! may depend on the answers that it gets: both sides see the same ones.
 
+mod extents;
+
 use core::fmt;
 
 use crate::draw::Draw;
@@ -106,12 +108,36 @@ pub enum Scenario {
     WrongFrees,
     /// What the throughput is measured on: pairs, mixed orders, a fragmented pool.
     Bench,
+    /// Blocks of any number of pages come and go; every so often the statistics are asked for.
+    Sizes,
+    /// Holes of many lengths between blocks that stay, and requests of lengths in between.
+    Holes,
+    /// Any sizes until no page is left, everything back in random order, then whole regions; twice.
+    Refill,
+    /// Requests at the limits: zero, oversized, the longest extent, the length of a hole and those next to it.
+    Limits,
+    /// Frees that must be refused, of blocks of any number of pages.
+    Mistakes,
+    /// What the throughput is measured on where sizes are not rounded up: pairs, mixed sizes, a fragmented pool.
+    SizeBench,
 }
 
 impl Scenario {
     /// Every scenario, in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::Mixed, Self::Exhaust, Self::Fragment, Self::Requests, Self::WrongFrees, Self::Bench];
+    pub const ALL: [Self; 12] = [
+        Self::Mixed,
+        Self::Exhaust,
+        Self::Fragment,
+        Self::Requests,
+        Self::WrongFrees,
+        Self::Bench,
+        Self::Sizes,
+        Self::Holes,
+        Self::Refill,
+        Self::Limits,
+        Self::Mistakes,
+        Self::SizeBench,
+    ];
 
     /// The word on the command line.
     pub const fn word(self) -> &'static str {
@@ -122,6 +148,12 @@ impl Scenario {
             Self::Requests => "requests",
             Self::WrongFrees => "wrong-frees",
             Self::Bench => "bench",
+            Self::Sizes => "sizes",
+            Self::Holes => "holes",
+            Self::Refill => "refill",
+            Self::Limits => "limits",
+            Self::Mistakes => "mistakes",
+            Self::SizeBench => "size-bench",
         }
     }
 }
@@ -137,7 +169,7 @@ pub struct Workload {
     pub operations: u64,
     /// How many processes run it side by side, each with numbers of its own.
     pub clients: u8,
-    /// The most pages that a client of [`Scenario::Mixed`] holds at a time.
+    /// The most pages that a client of [`Scenario::Mixed`] or [`Scenario::Sizes`] holds at a time.
     pub hold: u64,
     /// The seed that everything is drawn from.
     pub seed: u64,
@@ -198,6 +230,12 @@ impl Workload {
             Scenario::Requests => run.requests(),
             Scenario::WrongFrees => run.wrong_frees(),
             Scenario::Bench => run.bench(self.operations),
+            Scenario::Sizes => run.sizes(self.operations, self.hold),
+            Scenario::Holes => run.holes(),
+            Scenario::Refill => run.refill(),
+            Scenario::Limits => run.limits(),
+            Scenario::Mistakes => run.mistakes(),
+            Scenario::SizeBench => run.size_bench(self.operations),
         }
     }
 }

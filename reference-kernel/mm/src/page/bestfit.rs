@@ -305,14 +305,12 @@ impl Tree {
     fn reach(&mut self, longest: usize) {
         let shift = longest.leading_zeros();
         if shift < self.shift {
-            let mut old = mem::replace(self, Self { root: ptr::null_mut(), shift });
-            while let Some(&FreeExtent { mark, pages, .. }) = {
-                // SAFETY: what is in the tree is free, so only the tree uses it.
-                unsafe { old.root.as_ref() }
-            } {
+            let mut old = mem::replace(self, Self { shift, ..Self::new() });
+            while !old.root.is_null() {
                 let extent = old.root;
                 // SAFETY: it is in the old tree, and then in none.
                 unsafe {
+                    let FreeExtent { mark, pages, .. } = *extent;
                     old.remove(extent);
                     self.insert(extent, mark, pages);
                 }

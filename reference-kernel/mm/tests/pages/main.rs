@@ -7,6 +7,7 @@
 //! would stand in the lock file of a workspace that students build offline, and Cargo refuses to resolve a lock
 //! file with a crate in it that the machine has never seen, needed or not.
 
+mod bestfit;
 mod buddy;
 mod cases;
 mod checked;

@@ -7,6 +7,7 @@ use mm::page::{Extent, MAX_ORDER, ORDERS, PAGE_SIZE, PageError, Statistics};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     Buddy,
+    BestFit,
     /// Single pages only.
     List,
 }
@@ -59,35 +60,45 @@ impl Model {
             (_, 0) => Err(PageError::Zero),
             (Algorithm::List, 1) => Ok(1),
             (Algorithm::Buddy, 1..=LARGEST) => Ok(pages.next_power_of_two()),
+            (Algorithm::BestFit, _) if self.spans.iter().any(|span| pages <= span.pages) => Ok(pages),
             _ => Err(PageError::TooLarge),
         }
     }
 
     /// Judges the answer to a request.
     pub fn allocated(&mut self, asked: usize, answer: Result<usize, PageError>) -> Result<(), String> {
-        let free = self.free_blocks();
         let due = self.rounded(asked).and_then(|pages| {
-            let smallest = (pages.ilog2()..=MAX_ORDER).find(|&order| free[order as usize] > 0);
-            smallest.map(|order| (pages, order)).ok_or(PageError::Exhausted)
+            let smallest = self.spans.iter().filter_map(|span| span.smallest(pages, self.algorithm)).min();
+            smallest.map(|smallest| (pages, smallest)).ok_or(PageError::Exhausted)
         });
         let (address, (pages, smallest)) = match (answer, due) {
             (Ok(address), Ok(due)) => (address, due),
             (Err(error), Err(due)) if error == due => return Ok(()),
-            (answer, due) => return Err(format!("{asked} pages: got {answer:x?}, due was {due:x?}; free {free:?}")),
+            (answer, due) => return Err(format!("{asked} pages: got {answer:x?}, due was {due:x?}")),
         };
         let first = address / PAGE_SIZE;
-        if !address.is_multiple_of(PAGE_SIZE) || !first.is_multiple_of(pages) {
+        let unit = if self.algorithm == Algorithm::BestFit { 1 } else { pages };
+        if !address.is_multiple_of(PAGE_SIZE) || !first.is_multiple_of(unit) {
             return Err(format!("{asked} pages at {address:#x}, which is no multiple of the block's size"));
         }
         let Some(span) = self.spans.iter_mut().find(|span| span.holds(first, pages)) else {
             return Err(format!("{asked} pages at {address:#x}, which no region holds"));
         };
-        if span.run_around(first, pages).is_none() {
+        let Some((start, length)) = span.run_around(first, pages) else {
             return Err(format!("{asked} pages at {address:#x}, which overlap a live block"));
+        };
+        let taken = match self.algorithm {
+            Algorithm::List => 1,
+            Algorithm::Buddy => span.order_around(first).map_or(0, |order| 1 << order),
+            Algorithm::BestFit => length,
+        };
+        if taken != smallest {
+            return Err(format!(
+                "{asked} pages at {address:#x}, out of {taken} free ones; there were {smallest} somewhere"
+            ));
         }
-        let taken = span.order_around(first);
-        if self.algorithm == Algorithm::Buddy && taken != Some(smallest) {
-            return Err(format!("{asked} pages out of a block of order {taken:?}; there was one of order {smallest}"));
+        if self.algorithm == Algorithm::BestFit && first != start && first + pages != start + length {
+            return Err(format!("{asked} pages at {address:#x}, out of the middle of {length} free ones"));
         }
         span.take(first, pages);
         self.live.insert(self.live_until(first), Live { first, asked, pages });
@@ -110,7 +121,8 @@ impl Model {
             }
         };
         refuse(pages == 0, PageError::Zero);
-        refuse(!address.is_multiple_of(size.unwrap_or(1) * PAGE_SIZE), PageError::Misaligned);
+        let unit = if self.algorithm == Algorithm::BestFit { 1 } else { size.unwrap_or(1) };
+        refuse(!address.is_multiple_of(unit * PAGE_SIZE), PageError::Misaligned);
         refuse(!managed, PageError::Outside);
         refuse(managed && block.is_none(), PageError::Twice);
         refuse(block.is_some() && !is_first, PageError::NotAllocated);
@@ -164,6 +176,10 @@ impl Model {
             match self.algorithm {
                 Algorithm::List => blocks[0] += span.free_pages,
                 Algorithm::Buddy => (0..ORDERS).for_each(|order| blocks[order] += span.blocks[order]),
+                Algorithm::BestFit => {
+                    let classes = span.runs.iter().map(|&(_, length)| (length.ilog2() as usize).min(ORDERS - 1));
+                    classes.for_each(|class| blocks[class] += 1);
+                }
             }
         }
         blocks
@@ -211,6 +227,18 @@ impl Span {
             index -= length;
         }
         None
+    }
+
+    /// The pages of the smallest free block, as the algorithm has them, that holds so many.
+    fn smallest(&self, pages: usize, algorithm: Algorithm) -> Option<usize> {
+        match algorithm {
+            Algorithm::List => (self.free_pages > 0).then_some(1),
+            Algorithm::Buddy => {
+                let order = (pages.ilog2()..=MAX_ORDER).find(|&order| self.blocks[order as usize] > 0);
+                order.map(|order| 1 << order)
+            }
+            Algorithm::BestFit => self.runs.iter().map(|&(_, length)| length).filter(|&length| length >= pages).min(),
+        }
     }
 
     /// The order of the free block that a free page lies in.

@@ -3,6 +3,7 @@
 use abi::page::PageError;
 use abi::workload::{Held, MOST_HELD, Pages, Scenario, Workload};
 use mm::page::PageAllocator;
+use mm::page::bestfit::BestFit;
 use mm::page::buddy::Buddy;
 use mm::page::trusted::TrustedList;
 
@@ -65,4 +66,9 @@ fn a_buddy_allocator_answers_every_workload_of_the_lab_as_it_must() {
 #[cfg_attr(miri, ignore = "the properties reach all that Miri could object to")]
 fn a_trusted_list_answers_every_workload_of_the_lab_as_it_must() {
     drive(TrustedList::new, Algorithm::List);
+}
+
+#[test]
+fn a_best_fit_allocator_answers_every_workload_of_the_lab_as_it_must() {
+    drive(BestFit::new, Algorithm::BestFit);
 }
