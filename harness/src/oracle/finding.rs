@@ -54,6 +54,8 @@ pub enum State {
         /// Its order.
         order: u32,
     },
+    /// One free extent, or a part of it, where free memory is not kept in blocks of orders.
+    Extent,
     /// One allocated block.
     Allocated,
     /// No page that can be handed out.

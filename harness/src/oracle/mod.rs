@@ -3,11 +3,13 @@
 //! A new oracle is a file or folder beside its siblings and one line in [`ORACLES`].
 
 pub mod buddy;
+pub mod extents;
 pub mod finding;
 pub mod heap;
 pub mod lists;
 pub mod metrics;
 pub mod requests;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -75,15 +77,45 @@ pub struct Findings {
     pub count: usize,
 }
 
+/// The most kinds of violations of a group that are explained; the others are counted.
+const EXPLAINED: usize = 3;
+
+/// Gathers violations by their groups of rules, and in the group `all`; `group_and_kind` names a violation's.
+fn by_group<V, K: PartialEq>(
+    violations: &[V],
+    group_and_kind: impl Fn(&V) -> (&'static str, K),
+    explain: impl Fn(&V) -> Finding,
+) -> BTreeMap<&'static str, Findings> {
+    let mut groups: BTreeMap<&'static str, Findings> = BTreeMap::new();
+    let mut explained: Vec<(&'static str, K)> = Vec::new();
+    for violation in violations {
+        for group in [group_and_kind(violation).0, "all"] {
+            let findings = groups.entry(group).or_default();
+            findings.count += 1;
+            // One of each kind says more than the first few, which are mostly the same mistake again.
+            let kind = (group, group_and_kind(violation).1);
+            if findings.explained.len() < EXPLAINED && !explained.contains(&kind) {
+                explained.push(kind);
+                findings.explained.push(explain(violation));
+            }
+        }
+    }
+    groups
+}
+
 /// Every oracle there is.
-pub const ORACLES: [Oracle; 3] = [buddy::ORACLE, heap::ORACLE, lists::ORACLE];
+pub const ORACLES: [Oracle; 4] = [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE];
 
 /// Every oracle's name and rules, for the readers of lab files.
-pub const NAMES: &[(&str, &[(&str, &str)])] = &[
-    (buddy::ORACLE.name, buddy::ORACLE.rules),
-    (heap::ORACLE.name, heap::ORACLE.rules),
-    (lists::ORACLE.name, lists::ORACLE.rules),
-];
+pub const NAMES: &[(&str, &[(&str, &str)])] = &{
+    let mut names: [(&str, &[(&str, &str)]); ORACLES.len()] = [("", &[]); ORACLES.len()];
+    let mut index = 0;
+    while index < ORACLES.len() {
+        names[index] = (ORACLES[index].name, ORACLES[index].rules);
+        index += 1;
+    }
+    names
+};
 
 /// The oracle of that name.
 pub fn find(name: &str) -> Option<&'static Oracle> {

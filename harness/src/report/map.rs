@@ -8,7 +8,8 @@ use crate::oracle::finding::{Map, State};
 const WIDTH: u64 = 64;
 
 /// What the characters mean, for the line above a drawing.
-pub const LEGEND: &str = "a digit: free, in a block of that order (A is 10); #: allocated; .: not to be handed out";
+pub const LEGEND: &str =
+    "a digit: free, in a block of that order (A is 10); -: free; #: allocated; .: not to be handed out";
 
 /// Draws the map: a line that says what a character stands for, the memory, and marks under what it is about.
 pub fn draw(map: &Map) -> Vec<String> {
@@ -47,6 +48,7 @@ fn cell(map: &Map, from: u64, until: u64) -> char {
         }
         let character = match run.state {
             State::Free { order } => char::from_digit(order, 36).map_or('?', |digit| digit.to_ascii_uppercase()),
+            State::Extent => '-',
             State::Allocated => '#',
             State::Outside => '.',
         };

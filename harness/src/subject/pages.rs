@@ -7,6 +7,7 @@ use abi::page::KERNEL_CLIENT;
 use abi::workload::Workload;
 
 use super::{Quantity, Subject, Weighed, Weighing};
+use crate::oracle::extents::fragmentation;
 use crate::oracle::metrics::{self, STATISTICS};
 use crate::oracle::requests::{self, Comparison, Departure, Request};
 use crate::oracle::{self, Case, Judging};
@@ -16,7 +17,7 @@ use crate::trace::What;
 /// Listed in [`super::SUBJECTS`].
 pub(super) const SUBJECT: Subject = Subject {
     name: "pages",
-    programs: &["buddytest", "buddybench"],
+    programs: &["buddytest", "buddybench", "extenttest", EXTENT_BENCH],
     check_arguments: |arguments| {
         Workload::parse(arguments.split_ascii_whitespace()).map(drop).map_err(|bad| bad.to_string())
     },
@@ -24,6 +25,9 @@ pub(super) const SUBJECT: Subject = Subject {
     weigh,
     trace_text,
 };
+
+/// The program that drives an allocator of extents for its figures: beside them belongs what its choices cost.
+const EXTENT_BENCH: &str = "extentbench";
 
 fn compare(weighing: &Weighing<'_>) -> Comparison {
     let workloads: Vec<Workload> = weighing
@@ -46,6 +50,8 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
         let Judging::Pages(judge) = oracle.judging else { continue };
         judgements.insert(oracle.name, judge(&case));
     }
+    let is_extent_bench = weighing.arguments(&[EXTENT_BENCH]).next().is_some();
+    let tables = is_extent_bench.then(|| fragmentation::table(&case)).into_iter().collect();
     let phases = metrics::by_phase(&reading.trace, &phases);
     let figures = phases.iter().flat_map(|(phase, instructions)| {
         let quantity = |statistic: &&str| {
@@ -60,7 +66,7 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
         figures: figures.collect(),
         phases: phases.into_iter().map(|(phase, figures)| (phase.to_owned(), figures)).collect(),
         judgements,
-        tables: Vec::new(),
+        tables,
     }
 }
 

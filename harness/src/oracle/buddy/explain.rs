@@ -1,12 +1,12 @@
 //! Violations in the words of the course text.
 
-use abi::page::{KERNEL_CLIENT, PAGE_SIZE, PageError};
+use abi::page::PAGE_SIZE;
 
 use super::free_set::Block;
 use super::rules::{KEPT_SHARE, Rule, SPARE_PAGES, Violation};
 use crate::oracle::Case;
 use crate::oracle::finding::Finding;
-use crate::trace::{Operation, What};
+use crate::oracle::words::{count, errors, request, who};
 
 /// Says what happened, what was due, and why.
 pub fn explain(violation: &Violation, case: &Case<'_>) -> Finding {
@@ -25,53 +25,8 @@ pub fn explain(violation: &Violation, case: &Case<'_>) -> Finding {
     }
 }
 
-fn who(operation: &Operation, case: &Case<'_>, at: usize) -> String {
-    let phase = case.phases.get(at).copied().unwrap_or_default();
-    match operation.client {
-        KERNEL_CLIENT => format!("the kernel itself, on hart {}", operation.hart),
-        client if phase.is_empty() => format!("client {client}, on hart {}", operation.hart),
-        client => format!("client {client}, on hart {}, in phase \"{phase}\"", operation.hart),
-    }
-}
-
-fn request(operation: &Operation) -> (String, String) {
-    match operation.what {
-        What::Allocate { pages, answer } => (
-            format!("allocate {}", count(pages)),
-            match answer {
-                Ok(address) => format!("{address:#x}"),
-                Err(error) => format!("error {error}"),
-            },
-        ),
-        What::Free { address, pages, answer } => (
-            format!("free {} at {address:#x}", count(pages)),
-            match answer {
-                Ok(()) => "accepted".to_owned(),
-                Err(error) => format!("error {error}"),
-            },
-        ),
-        What::Statistics(said) => (
-            "statistics".to_owned(),
-            format!(
-                "{} of {} free; free blocks from order 0 up: {}",
-                said.free_pages,
-                count(said.managed_pages),
-                said.free_blocks.map(|blocks| blocks.to_string()).join(" ")
-            ),
-        ),
-    }
-}
-
-fn count(pages: u64) -> String {
-    if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") }
-}
-
 fn block(block: Block) -> String {
     format!("the order-{} block at {:#x}", block.order, block.first.saturating_mul(PAGE_SIZE))
-}
-
-fn errors(errors: &[PageError]) -> String {
-    errors.iter().map(|error| error.word()).collect::<Vec<_>>().join(" or ")
 }
 
 /// What would have been right, and the rule behind it.

@@ -6,10 +6,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::mem::Discriminant;
-
-use super::{Case, Findings, Judgement, Judging, Oracle};
+use super::{Case, Judgement, Judging, Oracle};
 pub use free_set::Block;
 pub use rules::{Judged, Rule, Violation, judge};
 
@@ -29,24 +26,12 @@ pub const ORACLE: Oracle = Oracle {
     judging: Judging::Pages(judgement),
 };
 
-/// The most kinds of violations of a group that are explained; the others are counted.
-const EXPLAINED: usize = 3;
-
 fn judgement(case: &Case<'_>) -> Judgement {
-    let judged = judge(case.pool, case.operations);
-    let mut groups: BTreeMap<&'static str, Findings> = BTreeMap::new();
-    let mut explained: Vec<(&'static str, Discriminant<Rule>)> = Vec::new();
-    for violation in judged.violations {
-        for group in [violation.rule.group(), "all"] {
-            let findings = groups.entry(group).or_default();
-            findings.count += 1;
-            // One of each kind says more than the first few, which are mostly the same mistake again.
-            let kind = (group, std::mem::discriminant(&violation.rule));
-            if findings.explained.len() < EXPLAINED && !explained.contains(&kind) {
-                explained.push(kind);
-                findings.explained.push(explain::explain(&violation, case));
-            }
-        }
-    }
-    Judgement { groups, due: judged.due, met: judged.met }
+    let Judged { violations, due, met } = judge(case.pool, case.operations);
+    let groups = super::by_group(
+        &violations,
+        |violation| (violation.rule.group(), std::mem::discriminant(&violation.rule)),
+        |violation| explain::explain(violation, case),
+    );
+    Judgement { groups, due, met }
 }

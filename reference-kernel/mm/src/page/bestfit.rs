@@ -367,17 +367,18 @@ impl Tree {
         let mut bits = pages << self.shift;
         // SAFETY: what is in the tree is free, so only the tree uses it; the new extent is ours to write.
         unsafe {
-            while let Some(above) = (*place).as_mut() {
-                if above.pages == pages {
-                    next = mem::replace(&mut above.next, extent);
-                    previous = *place;
+            while !(*place).is_null() {
+                let above = *place;
+                if (*above).pages == pages {
+                    next = mem::replace(&mut (*above).next, extent);
+                    previous = above;
                     if let Some(next) = next.as_mut() {
                         next.previous = extent;
                     }
                     break;
                 }
-                parent = *place;
-                place = &raw mut above.children[bits >> (usize::BITS - 1)];
+                parent = above;
+                place = &raw mut (*above).children[bits >> (usize::BITS - 1)];
                 bits <<= 1;
             }
             if previous.is_null() {
@@ -404,10 +405,11 @@ impl Tree {
             }
             let heir = if next.is_null() { self.detach_leaf_below(extent) } else { next };
             *self.place_of(extent, parent) = heir;
-            if let Some(heir) = heir.as_mut() {
-                heir.parent = parent;
-                heir.children = (*extent).children;
-                for child in heir.children {
+            if !heir.is_null() {
+                let children = (*extent).children;
+                (*heir).parent = parent;
+                (*heir).children = children;
+                for child in children {
                     if let Some(child) = child.as_mut() {
                         child.parent = heir;
                     }
@@ -440,9 +442,13 @@ impl Tree {
     /// # Safety
     /// It is there.
     unsafe fn place_of(&mut self, extent: *mut FreeExtent, parent: *mut FreeExtent) -> *mut *mut FreeExtent {
+        if parent.is_null() {
+            return &raw mut self.root;
+        }
         // SAFETY: what is in the tree is free, so only the tree uses it.
-        let Some(parent) = (unsafe { parent.as_mut() }) else { return &raw mut self.root };
-        let [zero, one] = &mut parent.children;
-        if *zero == extent { zero } else { one }
+        unsafe {
+            let index = usize::from((*parent).children[0] != extent);
+            &raw mut (*parent).children[index]
+        }
     }
 }
