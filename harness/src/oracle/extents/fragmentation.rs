@@ -12,6 +12,7 @@ use crate::trace::What;
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     operations: u64,
+    requests: u64,
     /// External fragmentation, of the allocator and of first fit, added up.
     own: f64,
     first_fit: f64,
@@ -35,9 +36,9 @@ impl Sums {
 pub fn table(case: &Case<'_>) -> Table {
     let columns = [
         Column::new("fragmentation %", 1).compared(),
-        Column::new("first fit", 1),
+        Column::new("of first fit", 1),
         Column::new("refused", 0).compared(),
-        Column::new("first fit", 0),
+        Column::new("by first fit", 0),
     ];
     let mut table = Table::new("external fragmentation", columns);
     let mut phases: Vec<(&'static str, Sums)> = Vec::new();
@@ -51,13 +52,17 @@ pub fn table(case: &Case<'_>) -> Table {
         let of_phase = phases.iter_mut().find(|(known, _)| *known == phase).map(|(_, sums)| sums);
         for sums in of_phase.into_iter().chain([&mut all]) {
             sums.operations += 1;
+            sums.requests += u64::from(matches!(operation.what, What::Allocate { .. }));
             sums.own += external_fragmentation(&replay.own);
             sums.first_fit += external_fragmentation(&replay.first_fit);
             sums.refused += u64::from(refused.own);
             sums.first_fit_refused += u64::from(refused.first_fit);
         }
     }
-    phases.iter().filter(|(phase, _)| !phase.is_empty()).for_each(|(phase, sums)| table.push(*phase, sums.figures()));
+    // Nothing is chosen where everything is given back, and nothing is lost where all that is free is one extent.
+    let tells =
+        |(phase, sums): &&(&str, Sums)| !phase.is_empty() && sums.requests > 0 && sums.own + sums.first_fit > 0.0;
+    phases.iter().filter(tells).for_each(|(phase, sums)| table.push(*phase, sums.figures()));
     table.push("all of it", all.figures());
     table
 }

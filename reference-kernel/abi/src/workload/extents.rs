@@ -240,6 +240,24 @@ impl<P: Pages> Run<'_, P> {
             }
         }
         self.pages.phase("give back")?;
+        self.give_all()?;
+        self.nearly_full(operations / 3)
+    }
+
+    /// Blocks of any of the lengths up to [`LONGEST_HOLE`] come and go, with nine pages in use for each free one: where
+    /// an allocator's choices decide whether the next request can be met.
+    fn nearly_full(&mut self, operations: u64) -> Result<(), P::Stop> {
+        self.pages.phase("longest")?;
+        let most = self.longest()? / 10 * 9;
+        self.pages.phase("nearly-full")?;
+        for _ in 0..operations {
+            let pages = 1 + self.draw.below(LONGEST_HOLE);
+            let is_taken = self.held_pages + pages <= most && !self.holding.is_full() && self.take(pages)?;
+            if !is_taken && self.holding.len() > 0 {
+                self.give_any()?;
+            }
+        }
+        self.pages.phase("give back")?;
         self.give_all()
     }
 

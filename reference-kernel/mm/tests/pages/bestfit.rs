@@ -202,6 +202,7 @@ fn every_wrong_free_is_named_and_changes_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "sixteen megabytes, of which Miri would look at every page")]
 fn extents_are_counted_by_the_power_of_two_below_their_length() {
     let mut checked = over(&[Bank::of(4100, 1)]);
     checked.holes([1, 2, 3, 4, 7, 8, 1023, 1024, 1500]);
