@@ -218,8 +218,8 @@ impl<P: Pages> Run<'_, P> {
         self.pages.phase("give back")?;
         self.give_all()?;
         self.pages.phase("fragment")?;
-        for _ in 0..1024 {
-            let pages = 1 + self.draw.below(6);
+        for _ in 0..2000 {
+            let pages = 1 + self.draw.below(3);
             self.take(pages)?;
         }
         self.shuffle();
@@ -230,7 +230,7 @@ impl<P: Pages> Run<'_, P> {
         self.pages.phase("fragmented")?;
         for _ in 0..operations / 3 {
             if self.holding.len() == 0 || self.draw.below(2) == 0 {
-                let pages = 1 + self.draw.below(8);
+                let pages = 1 + self.draw.below(4);
                 if self.take(pages)? {
                     continue;
                 }
