@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::draw::Draw;
 use crate::object::{CONSTRUCTED_SIZES, CONSTRUCTOR, DEBUG, SCRIBBLE, SlabError, WRONG};
+use crate::page::PAGE_SIZE;
 
 /// What a workload drives: object caches of the kernel in the guest, a trace on the host.
 pub trait Objects {
@@ -31,8 +32,8 @@ pub trait Objects {
     /// Gives an object back.
     fn free(&mut self, cache: u8, address: u64, flags: u8) -> Result<Result<(), SlabError>, Self::Stop>;
 
-    /// Asks for statistics; they do not matter to the workload.
-    fn info(&mut self, cache: u8) -> Result<(), Self::Stop>;
+    /// Asks for statistics; the answer is the number of pages of a slab.
+    fn info(&mut self, cache: u8) -> Result<u64, Self::Stop>;
 
     /// Asks for memory by size; the answer is its address.
     fn kmalloc(&mut self, bytes: u64) -> Result<Result<u64, SlabError>, Self::Stop>;
@@ -445,36 +446,53 @@ impl<O: Objects> Run<'_, O> {
     }
 
     fn partial(&mut self) -> Result<(), O::Stop> {
-        for (size, count) in [(1024, 96), (512, 160), (200, 300)] {
+        for (size, limit, batch) in [(1024, 54, 27), (512, 54, 27), (200, 120, 60)] {
             self.objects.phase("fill")?;
             let Some(cache) = self.create(size, 8, 0)? else { continue };
-            for _ in 0..count {
+            let slab = self.objects.info(cache.0)?.clamp(1, 8) * PAGE_SIZE;
+            // Freed in this order: some slabs wholly, few enough that the cache keeps them; then holes in others, so
+            // many that what the hart has at hand at the end are holes alone; and just as many are filled again.
+            let holes = limit + batch;
+            let doomed = (batch * size / slab).max(1);
+            let wanted = doomed * slab / size + 2 * holes + 4 * slab / size;
+            for _ in 0..wanted {
                 self.take(cache)?;
             }
             self.objects.phase("make holes")?;
-            // Pages at random lose everything; of the others, some objects go.
-            let salt = self.draw.next();
+            let first = self.draw.below(holes);
+            for _ in 0..doomed {
+                let index = first.min(self.holding.len().saturating_sub(1));
+                let Some(&held) = self.holding.objects[..self.holding.count].get(index as usize) else { break };
+                self.give_slab(address_of(held) / slab, slab)?;
+            }
             let mut index = 0;
-            while index < self.holding.len() {
-                let page = address_of(self.holding.objects[index as usize]) >> 12;
-                let doomed = (page ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62 == 0;
-                if doomed || self.draw.below(4) == 0 {
+            for _ in 0..holes {
+                if index < self.holding.len() {
+                    // The last one comes here, and stays.
                     self.give_at(index)?;
-                } else {
                     index += 1;
                 }
             }
-            // What harts have at hand goes back to slabs, and free slabs go back; then some objects more.
-            self.objects.shrink(cache.0)?;
-            self.objects.info(cache.0)?;
             self.objects.phase("fill holes")?;
-            for _ in 0..count / 8 {
+            for _ in 0..holes {
                 self.take(cache)?;
             }
-            self.objects.info(cache.0)?;
             self.objects.phase("give back")?;
             self.give_all()?;
             self.close(cache)?;
+        }
+        Ok(())
+    }
+
+    /// Gives back every object of a slab of so many bytes.
+    fn give_slab(&mut self, number: u64, bytes: u64) -> Result<(), O::Stop> {
+        let mut index = 0;
+        while index < self.holding.len() {
+            if address_of(self.holding.objects[index as usize]) / bytes == number {
+                self.give_at(index)?;
+            } else {
+                index += 1;
+            }
         }
         Ok(())
     }

@@ -91,7 +91,7 @@ pub enum Syscall {
     CacheAllocate = 67,
     /// `cache_free(cache, address, flags, client)`
     CacheFree = 68,
-    /// `cache_info(cache, client)`: traces the statistics.
+    /// `cache_info(cache, client) -> pages of a slab`: traces the statistics.
     CacheInfo = 69,
     /// `cache_trace() -> events printed`: prints the oldest events of a hart's trace as one record, if there are any.
     CacheTrace = 70,

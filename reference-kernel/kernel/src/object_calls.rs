@@ -13,12 +13,12 @@ use abi::{
 };
 use mm::{
     slab::{Handle, ObjectAllocator, Spec},
-    sync::{Machine, without_interrupts},
+    sync::without_interrupts,
 };
 
 use crate::{
     contents, csr, object_trace,
-    objects::TESTED,
+    objects::{LOCKS, TESTED},
     page_calls::{Code, client},
     spin::{RiscV, SpinLock},
 };
@@ -77,8 +77,7 @@ fn measured<R>(kind: Kind, cache: u8, client: u8, call: impl FnOnce() -> R) -> M
 
 /// Locks that this hart has taken so far. Tracing takes some, but not between begin and end.
 fn locks_taken() -> u64 {
-    let Some(registry) = RiscV::registry() else { return 0 };
-    without_interrupts::<RiscV, _>(|hart| registry.locks().map(|(_, counters)| counters.of(hart).acquisitions).sum())
+    without_interrupts::<RiscV, _>(|hart| LOCKS.locks().map(|(_, counters)| counters.of(hart).acquisitions).sum())
 }
 
 fn finish(event: Event, error: Option<SlabError>) {
@@ -245,7 +244,7 @@ pub fn info(number: usize, by: usize) -> Result<usize, Code> {
         *entry = Event { kind: Kind::Numbers as u8, a: pair[0], b: pair[1], ..event };
     }
     object_trace::push(&group);
-    Ok(0)
+    Ok(result.pages_per_slab as usize)
 }
 
 type Constructor = unsafe fn(NonNull<u8>);

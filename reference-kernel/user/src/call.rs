@@ -295,12 +295,12 @@ pub fn cache_free(cache: u8, address: usize, bytes: usize, flags: u8, client: u8
     object_call(Syscall::CacheFree, [usize::from(cache), address, flags, usize::from(client)]).map(drop)
 }
 
-/// Has a cache's statistics traced.
+/// Has a cache's statistics traced; answers the pages of a slab.
 ///
 /// # Errors
 /// See above.
-pub fn cache_info(cache: u8, client: u8) -> Result<(), SlabError> {
-    object_call(Syscall::CacheInfo, [usize::from(cache), usize::from(client), 0, 0]).map(drop)
+pub fn cache_info(cache: u8, client: u8) -> Result<usize, SlabError> {
+    object_call(Syscall::CacheInfo, [usize::from(cache), usize::from(client), 0, 0])
 }
 
 /// Has the kernel print the oldest events of object caches as one record; answers how many there were.

@@ -69,10 +69,9 @@ impl Objects for CachesOverCalls {
         Ok(call::cache_free(cache, address as usize, 0, flags, self.client))
     }
 
-    fn info(&mut self, cache: u8) -> Result<(), Infallible> {
+    fn info(&mut self, cache: u8) -> Result<u64, Infallible> {
         self.count();
-        call::cache_info(cache, self.client).ok();
-        Ok(())
+        Ok(call::cache_info(cache, self.client).map_or(0, |pages| pages as u64))
     }
 
     fn kmalloc(&mut self, bytes: u64) -> Result<Result<u64, SlabError>, Infallible> {
