@@ -21,6 +21,7 @@ pub mod judge;
 pub mod kind;
 pub mod lab;
 pub mod list_trace;
+pub mod object_trace;
 pub mod oracle;
 pub mod owner;
 pub mod plan;

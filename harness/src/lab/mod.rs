@@ -137,6 +137,8 @@ pub struct Session {
     pub deadline: Deadline,
     /// Where the kernel's own pages come from.
     pub pages: PageSource,
+    /// Where the kernel's own objects come from.
+    pub heap: PageSource,
     /// The regions of the arena, if there is one.
     pub arena: Vec<ArenaRegion>,
     /// Memory of the machine in MiB.

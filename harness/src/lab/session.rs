@@ -60,6 +60,8 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     let pages =
         fields.optional("pages").map_or(Some("trusted"), |node| reader.known(node, "page source", &["trusted", "lab"]));
     let pages = pages.map(|word| if word == "lab" { PageSource::Lab } else { PageSource::Trusted });
+    let heap = fields.optional("heap").map_or(Some("trusted"), |node| reader.known(node, "heap", &["trusted", "lab"]));
+    let heap = heap.map(|word| if word == "lab" { PageSource::Lab } else { PageSource::Trusted });
     let arena_node = fields.optional("arena");
     let arena = arena_node.map_or(Some(Vec::new()), |node| read_arena(node, reader));
     let memory = fields.optional("memory").map_or(Some(MEMORY), |node| {
@@ -105,6 +107,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
         ticks: ticks?,
         deadline: deadline?,
         pages: pages?,
+        heap: heap?,
         arena: arena?,
         memory: memory?,
         output_limit: output_limit?,

@@ -9,6 +9,7 @@ pub mod heap;
 pub mod lists;
 pub mod metrics;
 pub mod requests;
+pub mod slab;
 mod words;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub enum Judging {
     Heap(fn(&[heap::Case]) -> Judgement),
     /// The trace of page lists that all harts share.
     Lists(fn(&lists::Case<'_>) -> Judgement),
+    /// The trace of object caches.
+    Objects(fn(&slab::Case<'_>) -> Judgement),
 }
 
 /// What an oracle says of a trace.
@@ -104,7 +107,7 @@ fn by_group<V, K: PartialEq>(
 }
 
 /// Every oracle there is.
-pub const ORACLES: [Oracle; 4] = [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE];
+pub const ORACLES: [Oracle; 5] = [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE, slab::ORACLE];
 
 /// Every oracle's name and rules, for the readers of lab files.
 pub const NAMES: &[(&str, &[(&str, &str)])] = &{

@@ -9,6 +9,8 @@ mod reader;
 pub use damage::{Damage, Flaw};
 pub use ending::{Early, Ending};
 
+use abi::object::Event;
+
 use super::ktap::Document;
 use super::record::{self, Metric, Outcome, TracedPool};
 use crate::list_trace;
@@ -34,6 +36,8 @@ pub struct Reading {
     pub lists: Vec<list_trace::Operation>,
     /// How locks were used.
     pub locks: Vec<list_trace::Lock>,
+    /// What happened to object caches, each hart's in order, up to the first gap; with the hart.
+    pub objects: Vec<(u8, Event)>,
     /// The programs of the script, in order.
     pub programs: Vec<Program>,
     /// Workloads that are complete.

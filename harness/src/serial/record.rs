@@ -4,6 +4,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::list_trace::{self, Lock};
+use crate::object_trace::Wire;
 use crate::trace::{Operation, Pool, Region};
 
 mod heap;
@@ -37,6 +38,8 @@ pub enum Record {
     Lists(ListOperations),
     /// How a lock was used.
     Lock(Lock),
+    /// What happened to object caches.
+    Objects(Objects),
     /// A figure.
     Metric(Metric),
     /// A client's workload is complete.
@@ -113,6 +116,17 @@ pub struct ListOperations {
     pub from: u64,
     /// In order.
     pub operations: Vec<list_trace::Operation>,
+}
+
+/// `objects`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Objects {
+    /// The hart that reports.
+    pub hart: u8,
+    /// The number of its first event.
+    pub from: u64,
+    /// In order.
+    pub events: Vec<Wire>,
 }
 
 /// `metric`
@@ -249,6 +263,7 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
         "heap" => Record::Heap(read(text)?),
         "lists" => Record::Lists(read(text)?),
         "lock" => Record::Lock(read(text)?),
+        "objects" => Record::Objects(read(text)?),
         "metric" => Record::Metric(read(text)?),
         "done" => Record::Done(read(text)?),
         "end" => Record::End(read(text)?),

@@ -4,6 +4,7 @@
 
 mod heap;
 mod lists;
+pub mod objects;
 mod pages;
 pub mod table;
 
@@ -94,7 +95,7 @@ pub struct Quantity {
 }
 
 /// Every subject there is.
-pub const SUBJECTS: [Subject; 3] = [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT];
+pub const SUBJECTS: [Subject; 4] = [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT, objects::SUBJECT];
 
 /// Weighs a boot for every subject that its script drives.
 pub fn weigh(weighing: &Weighing<'_>) -> Weighed {

@@ -128,6 +128,38 @@ impl Info {
     }
 }
 
+/// Bytes of a line of the processor's cache, which colours are multiples of.
+pub const CACHE_LINE: u64 = 64;
+
+/// The largest object that a cache can be made for.
+pub const LARGEST_OBJECT: u64 = 4096;
+
+/// How many objects a hart keeps at hand, and how many move at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// The most objects that a hart keeps.
+    pub limit: usize,
+    /// How many move at a time between a hart and what lies behind it.
+    pub batch: usize,
+    /// The most objects that harts share, in an array behind their own; zero where there is one hart only.
+    pub shared: usize,
+}
+
+impl Tuning {
+    /// The tuning for objects of so many bytes (Linux 2.6.30, mm/slab.c, `enable_cpucache`).
+    pub fn of(size: usize, harts: usize) -> Self {
+        let limit: usize = match size {
+            0..=256 => 120,
+            257..=1024 => 54,
+            1025..=4096 => 24,
+            _ => 8,
+        };
+        let batch = limit.div_ceil(2);
+        let shared = if harts > 1 { 8 * batch } else { 0 };
+        Self { limit, batch, shared }
+    }
+}
+
 /// The most caches that test programs have at a time.
 pub const MOST_CACHES: usize = 16;
 

@@ -17,7 +17,7 @@ use mm::{
 };
 
 use crate::{
-    contents, csr, object_trace,
+    contents, object_trace,
     objects::{LOCKS, TESTED},
     page_calls::{Code, client},
     spin::{RiscV, SpinLock},
@@ -63,9 +63,7 @@ struct Measured<R> {
 fn measured<R>(kind: Kind, cache: u8, client: u8, call: impl FnOnce() -> R) -> Measured<R> {
     object_trace::work_for(Some(client));
     let locks = locks_taken();
-    let begin = csr::read!("instret") as u64;
-    let result = call();
-    let end = csr::read!("instret") as u64;
+    let (result, begin, end) = timed(call);
     let locks = locks_taken().wrapping_sub(locks) as u16;
     object_trace::work_for(None);
     let instructions = (end - begin).saturating_sub(OVERHEAD.load(Relaxed));
@@ -73,6 +71,15 @@ fn measured<R>(kind: Kind, cache: u8, client: u8, call: impl FnOnce() -> R) -> M
         result,
         event: Event { kind: kind as u8, client, cache, locks, instructions, begin, end, ..Event::NONE },
     }
+}
+
+/// What a call answers, and when it began and ended.
+// A function of its own, or the compiler would find other things to do between the two readings.
+#[inline(never)]
+fn timed<R>(call: impl FnOnce() -> R) -> (R, u64, u64) {
+    let begin = object_trace::now();
+    let result = call();
+    (result, begin, object_trace::now())
 }
 
 /// Locks that this hart has taken so far. Tracing takes some, but not between begin and end.

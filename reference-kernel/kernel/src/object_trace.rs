@@ -61,6 +61,7 @@ fn worked_for() -> u8 {
 }
 
 /// The time that events are stamped with, which all harts share.
+#[inline(always)]
 pub fn now() -> u64 {
     csr::read!("instret") as u64
 }

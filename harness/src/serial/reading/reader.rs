@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use abi::object::Event;
+
 use super::ending::{self, Last};
 use super::{Damage, Flaw, Placed, Program, ProgramEnd, Reading, Unknown};
 use crate::list_trace;
@@ -30,6 +32,9 @@ struct Reader {
     /// Operations of lists that each hart has reported.
     listed: BTreeMap<u8, u64>,
     locks: Vec<list_trace::Lock>,
+    objects: Vec<(u8, Event)>,
+    /// Events that each hart has reported.
+    reported: BTreeMap<u8, u64>,
     programs: Vec<Program>,
     /// Whether the last of them is running.
     running: bool,
@@ -105,6 +110,7 @@ impl Reader {
             }
             Record::Lists(operations) => self.list_operations(line, operations),
             Record::Lock(lock) => self.locks.push(lock),
+            Record::Objects(objects) => self.objects(line, objects),
             Record::Metric(metric) => {
                 let metric = self.place(line, metric);
                 self.metrics.push(metric);
@@ -190,6 +196,25 @@ impl Reader {
         self.trace_broken = true;
     }
 
+    fn objects(&mut self, line: u64, objects: record::Objects) {
+        let record::Objects { hart, from, events } = objects;
+        let reported = self.reported.entry(hart).or_default();
+        if self.trace_broken {
+            return;
+        }
+        let due = *reported;
+        match from.cmp(&due) {
+            std::cmp::Ordering::Equal => {
+                *reported += events.len() as u64;
+                self.objects.extend(events.into_iter().map(|event| (hart, event.into())));
+                return;
+            }
+            std::cmp::Ordering::Greater => self.flaw(line, Flaw::TraceGap { due, from }),
+            std::cmp::Ordering::Less => self.flaw(line, Flaw::TraceRepeated { due, from }),
+        }
+        self.trace_broken = true;
+    }
+
     /// Closes the guest's results at the border between two programs.
     fn end_documents(&mut self) {
         for document in std::mem::take(&mut self.parser).finish() {
@@ -215,6 +240,7 @@ impl Reader {
             trace,
             lists,
             locks,
+            objects,
             programs,
             done,
             heap,
@@ -232,6 +258,7 @@ impl Reader {
             trace,
             lists,
             locks,
+            objects,
             programs,
             done,
             heap,
@@ -262,6 +289,7 @@ fn kind(record: &Record) -> &str {
         Record::Heap(_) => "heap",
         Record::Lists(_) => "lists",
         Record::Lock(_) => "lock",
+        Record::Objects(_) => "objects",
         Record::Metric(_) => "metric",
         Record::Done(_) => "done",
         Record::End(_) => "end",

@@ -13,7 +13,7 @@ pub mod slabs;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 
-pub use abi::object::{Info, SlabError};
+pub use abi::object::{Info, SlabError, Tuning};
 
 use crate::sync::Machine;
 
@@ -21,13 +21,13 @@ use crate::sync::Machine;
 pub type Lab<M, P> = caches::Caches<M, P>;
 
 /// Bytes of a line of the processor's cache, which colours are multiples of.
-pub const CACHE_LINE: usize = 64;
+pub const CACHE_LINE: usize = abi::object::CACHE_LINE as usize;
 
 /// The most pages of a slab.
 pub const MOST_SLAB_PAGES: usize = 8;
 
 /// The largest object that a cache can be made for.
-pub const LARGEST_OBJECT: usize = 4096;
+pub const LARGEST_OBJECT: usize = abi::object::LARGEST_OBJECT as usize;
 
 /// The sizes that `kmalloc` rounds up to (Linux 2.6.30, `include/linux/kmalloc_sizes.h`); more is taken in whole pages.
 pub const GENERAL_SIZES: [usize; 10] = [32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096];
@@ -163,30 +163,4 @@ pub trait ObjectAllocator: Sync {
 
     /// Shows every cache, the ones that it made for itself too.
     fn each(&self, show: &mut dyn FnMut(Handle));
-}
-
-/// How many objects a hart keeps at hand, and how many move at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tuning {
-    /// The most objects that a hart keeps.
-    pub limit: usize,
-    /// How many move at a time between a hart and what lies behind it.
-    pub batch: usize,
-    /// The most objects that harts share, in an array behind their own; zero where there is one hart only.
-    pub shared: usize,
-}
-
-impl Tuning {
-    /// The tuning for objects of so many bytes (Linux 2.6.30, mm/slab.c, `enable_cpucache`).
-    pub fn of(size: usize, harts: usize) -> Self {
-        let limit: usize = match size {
-            0..=256 => 120,
-            257..=1024 => 54,
-            1025..=4096 => 24,
-            _ => 8,
-        };
-        let batch = limit.div_ceil(2);
-        let shared = if harts > 1 { 8 * batch } else { 0 };
-        Self { limit, batch, shared }
-    }
 }

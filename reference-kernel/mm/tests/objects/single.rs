@@ -42,7 +42,7 @@ fn a_constructor_runs_once_for_each_object_of_a_slab_and_its_work_lasts() {
             CONSTRUCTED.store(0, Relaxed);
             let cache = bench.0.create(&Spec { constructor: Some(construct), debug, ..spec(40, 8) }).unwrap();
             for _ in 0..if cfg!(miri) { 2 } else { 5 } {
-                let objects: Vec<_> = (0..300).map(|_| bench.allocate(cache)).collect();
+                let objects: Vec<_> = (0..if cfg!(miri) { 150 } else { 300 }).map(|_| bench.allocate(cache)).collect();
                 for object in objects {
                     // SAFETY: the object is ours.
                     assert_eq!(unsafe { object.cast::<u64>().read() }, 0x600d_0b1e_c700);
@@ -64,8 +64,8 @@ fn every_page_comes_back_when_a_cache_is_destroyed_and_none_while_objects_live()
         let before = bench.pages();
         for (size, debug) in [(8, false), (64, false), (200, true), (512, false), (1000, false), (4096, true)] {
             let cache = bench.0.create(&Spec { debug, ..spec(size, 8) }).unwrap();
-            let objects: Vec<_> = (0..200).map(|_| bench.allocate(cache)).collect();
-            assert_eq!(bench.info(cache).active_objects, 200);
+            let objects: Vec<_> = (0..if cfg!(miri) { 70 } else { 200 }).map(|_| bench.allocate(cache)).collect();
+            assert_eq!(bench.info(cache).active_objects, objects.len() as u64);
             assert_eq!(bench.destroy(cache), Err(SlabError::Busy));
             objects[1..].iter().for_each(|&object| bench.free(cache, object));
             assert_eq!(bench.destroy(cache), Err(SlabError::Busy));
@@ -84,7 +84,7 @@ fn shrinking_gives_back_free_slabs_and_leaves_objects_alone() {
         let bench = Bench::<1>::new();
         let cache = bench.create(128, 8);
         let per_slab = bench.info(cache).objects_per_slab as usize;
-        let objects: Vec<_> = (0..10 * per_slab).map(|_| bench.allocate(cache)).collect();
+        let objects: Vec<_> = (0..if cfg!(miri) { 3 } else { 10 } * per_slab).map(|_| bench.allocate(cache)).collect();
         let slab = |object: NonNull<u8>| object.addr().get() / PAGE_SIZE;
         let (keep, give): (Vec<_>, Vec<_>) = objects.iter().partition(|&&object| slab(object) == slab(objects[0]));
         give.iter().for_each(|&object| bench.free(cache, object));
@@ -102,7 +102,8 @@ fn free_slabs_beyond_the_limit_go_back_by_themselves() {
     alone(|| {
         let bench = Bench::<1>::new();
         let cache = bench.create(256, 8);
-        let objects: Vec<_> = (0..2000).map(|_| bench.allocate(cache)).collect();
+        let count = if cfg!(miri) { 250 } else { 2000 };
+        let objects: Vec<_> = (0..count).map(|_| bench.allocate(cache)).collect();
         let most = bench.info(cache).slabs;
         objects.into_iter().for_each(|object| bench.free(cache, object));
         let info = bench.info(cache);
@@ -147,7 +148,7 @@ fn successive_slabs_begin_at_successive_cache_lines() {
         let cache = bench.create(320, 8);
         let mut lowest = BTreeMap::new();
         let mut order = Vec::new();
-        for _ in 0..200 {
+        for _ in 0..if cfg!(miri) { 80 } else { 200 } {
             let address = bench.allocate(cache).addr().get();
             let page = address / PAGE_SIZE;
             if !lowest.contains_key(&page) {
@@ -208,7 +209,9 @@ fn memory_by_size_is_aligned_and_disjoint_and_comes_back() {
         bench.shrink_all();
         let before = bench.pages();
         let mut pieces = Vec::new();
-        for bytes in (1..200).chain([255, 256, 257, 511, 512, 513, 1024, 2048, 4096, 4097, 9000, 40_000]) {
+        for bytes in (1..if cfg!(miri) { 40 } else { 200 })
+            .chain([255, 256, 257, 511, 512, 513, 1024, 2048, 4096, 4097, 9000, 40_000])
+        {
             let start = bench.0.kmalloc(bytes).unwrap();
             let align = match bytes {
                 _ if bytes >= PAGE_SIZE => PAGE_SIZE,

@@ -1,0 +1,3 @@
+//! One object cache: arrays of objects at hand of each hart, and the slabs behind them.
+//!
+//! To do.
