@@ -6,7 +6,7 @@ use abi::syscall::Error;
 use elf::{ElfBytes, abi as elf_abi, endian::LittleEndian};
 
 use crate::{
-    address_space::{AddressSpace, LIMIT},
+    address_space::{AddressSpace, LIMIT, Locked},
     initrd,
     pages::OutOfPages,
     process::Name,
@@ -43,6 +43,7 @@ pub fn load(path: &str, arguments: &[Vec<u8>]) -> Result<(Name, AddressSpace), E
         return Err(Error::NotExecutable);
     }
     let mut space = AddressSpace::new().map_err(|OutOfPages| Error::NoMemory)?;
+    let mut memory = space.lock();
     let mut end = 0;
     let segments = elf.segments().ok_or(Error::NotExecutable)?;
     for segment in segments.iter().filter(|segment| segment.p_type == elf_abi::PT_LOAD && segment.p_memsz > 0) {
@@ -55,12 +56,13 @@ pub fn load(path: &str, arguments: &[Vec<u8>]) -> Result<(Name, AddressSpace), E
         if start < PAGE || !start.is_multiple_of(PAGE) || segment_end > LIMIT || segment.p_filesz > segment.p_memsz {
             return Err(Error::NotExecutable);
         }
-        space.map_zeroed(start, segment_end, flags)?;
-        space.fill(start, content);
+        memory.map_zeroed(start, segment_end, flags)?;
+        memory.fill(start, content);
         end = end.max(segment_end);
     }
-    let top = space.add_stack(end)?;
-    let (stack, array) = push_arguments(&mut space, top, arguments);
+    let top = memory.add_stack(end)?;
+    let (stack, array) = push_arguments(&mut memory, top, arguments);
+    drop(memory);
     let frame = space.frame();
     frame.pc = elf.ehdr.e_entry as usize;
     frame.registers[register::SP] = stack;
@@ -80,15 +82,15 @@ fn flags(segment: u32) -> Option<Flags> {
 
 /// Puts the arguments below `top`: their bytes, and below them a pair of address and length each. Answers where the
 /// stack begins, and where the pairs do.
-fn push_arguments(space: &mut AddressSpace, top: usize, arguments: &[Vec<u8>]) -> (usize, usize) {
+fn push_arguments(memory: &mut Locked<'_>, top: usize, arguments: &[Vec<u8>]) -> (usize, usize) {
     const PAIR: usize = 2 * size_of::<usize>();
     let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
     let mut at = top - bytes;
     let array = (at - arguments.len() * PAIR) & !0xf; // as the calling convention aligns the stack
     for (index, argument) in arguments.iter().enumerate() {
-        space.fill(at, argument);
+        memory.fill(at, argument);
         for (word, value) in [at, argument.len()].into_iter().enumerate() {
-            space.fill(array + index * PAIR + word * size_of::<usize>(), &value.to_le_bytes());
+            memory.fill(array + index * PAIR + word * size_of::<usize>(), &value.to_le_bytes());
         }
         at += argument.len();
     }

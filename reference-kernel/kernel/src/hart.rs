@@ -37,6 +37,8 @@ pub struct Hart {
     pub running: AtomicUsize,
     /// The version of the program's address space that this hart may have translations of.
     pub translations_of: AtomicUsize,
+    /// Which address space the program that runs at this moment has; zero while the kernel runs.
+    pub in_program_of: AtomicUsize,
 }
 
 impl Hart {
@@ -80,8 +82,14 @@ static HARTS: [Hart; MAX_HARTS] = [const {
         scheduler_stack: AtomicUsize::new(0),
         running: AtomicUsize::new(0),
         translations_of: AtomicUsize::new(0),
+        in_program_of: AtomicUsize::new(0),
     }
 }; MAX_HARTS];
+
+/// Every hart that there can be, by number.
+pub fn all() -> &'static [Hart; MAX_HARTS] {
+    &HARTS
+}
 
 /// The stacks of one hart, each above a page that nothing is mapped to.
 #[repr(C, align(4096))]

@@ -42,6 +42,8 @@ mod pools;
 mod power;
 mod process;
 mod scheduler;
+mod shared;
+mod sleep;
 mod spin;
 mod stamp;
 mod stop;

@@ -1,4 +1,5 @@
-//! A process: a program's memory and what the kernel knows of it. It belongs to its own kernel stack alone.
+//! A process, or one of its threads: a program's memory and what the kernel knows of it. It belongs to its own kernel
+//! stack alone.
 
 use alloc::boxed::Box;
 
@@ -10,16 +11,18 @@ use crate::{
     csr::status,
     exec, heap,
     pages::OutOfPages,
-    scheduler::{self, Ending, INIT, Reason},
+    scheduler::{self, Ending, Family, INIT, Reason},
     syscall, trampoline,
     trampoline::register,
     trap::{self, Cause, SYSTEM_CALL},
 };
 
-/// A process.
+/// A thread of a process; most have one.
 #[derive(Debug)]
 pub struct Process {
     id: u64,
+    /// The id of its first thread, which is the process's.
+    group: u64,
     /// Its program.
     pub name: Name,
     /// Its memory.
@@ -56,9 +59,14 @@ impl Process {
         self.id
     }
 
-    /// Sets the id.
-    pub fn set_id(&mut self, id: u64) {
-        self.id = id;
+    /// The id of its process.
+    pub fn group(&self) -> u64 {
+        self.group
+    }
+
+    /// Sets both ids.
+    pub fn set_ids(&mut self, id: u64, group: u64) {
+        (self.id, self.group) = (id, group);
     }
 
     /// Makes the first process.
@@ -70,8 +78,8 @@ impl Process {
             Ok(loaded) => loaded,
             Err(error) => panic!("{} cannot be loaded from the initrd: {error:?}", exec::INIT),
         };
-        let process = heap::try_box(Self { id: 0, name, space, script_read: 0 });
-        let id = process.map_err(|_| Error::NoMemory).and_then(|process| scheduler::add(process, 0));
+        let process = heap::try_box(Self { id: 0, group: 0, name, space, script_read: 0 });
+        let id = process.map_err(|_| Error::NoMemory).and_then(|process| scheduler::add(process, Family::ChildOf(0)));
         assert_eq!(id, Ok(INIT));
     }
 
@@ -82,14 +90,32 @@ impl Process {
     pub fn fork(&mut self) -> Result<u64, Error> {
         let mut space = self.space.duplicate().map_err(|OutOfPages| Error::NoMemory)?;
         space.frame().registers[register::A0] = 0;
-        let child = heap::try_box(Self { id: 0, name: self.name, space, script_read: 0 });
-        scheduler::add(child.map_err(|_| Error::NoMemory)?, self.id)
+        let child = heap::try_box(Self { id: 0, group: 0, name: self.name, space, script_read: 0 });
+        scheduler::add(child.map_err(|_| Error::NoMemory)?, Family::ChildOf(self.group))
+    }
+
+    /// Begins a thread at `entry` with two arguments; answers its id.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    pub fn begin_thread(&mut self, entry: usize, arguments: [usize; 2]) -> Result<u64, Error> {
+        let (mut space, stack) = self.space.share().map_err(|OutOfPages| Error::NoMemory)?;
+        let frame = space.frame();
+        frame.pc = entry;
+        frame.registers[register::SP] = stack;
+        frame.registers[register::A0..][..2].copy_from_slice(&arguments);
+        let thread = heap::try_box(Self { id: 0, group: 0, name: self.name, space, script_read: 0 });
+        scheduler::add(thread.map_err(|_| Error::NoMemory)?, Family::ThreadOf(self.group))
     }
 
     /// Runs the program, and does what it asks for, until it ends.
     pub fn live(mut self: Box<Self>) -> ! {
         loop {
             let stopped = trampoline::run(&mut self.space);
+            if stopped.is_page_fault() && stopped.version != self.space.version() {
+                // Perhaps another thread has mapped that page since; on second thoughts it may be there.
+                continue;
+            }
             if stopped.cause == SYSTEM_CALL {
                 self.space.frame().pc += 4; // `ecall` is done
                 let mut ending = None;
@@ -100,20 +126,19 @@ impl Process {
             } else if !trap::take_interrupt(stopped.cause) {
                 let reason =
                     Reason::Fault { cause: Cause(stopped.cause), address: stopped.value, pc: self.space.frame().pc };
+                // Whoever kills another process knows; a fault is news.
+                let name = self.name.as_str();
+                console::line(format_args!("{name} (process {}) was killed: {reason}", self.group));
                 self.end(Ending::Killed(reason));
             }
-            if let Some(reason) = scheduler::killed() {
-                self.end(Ending::Killed(reason));
+            if let Some(ending) = scheduler::told_to_end() {
+                self.end(ending);
             }
         }
     }
 
-    /// Ends the process.
+    /// Ends the process, or this thread of it.
     fn end(self: Box<Self>, ending: Ending) -> ! {
-        // Whoever kills another process knows; a fault is news.
-        if let Ending::Killed(reason @ Reason::Fault { .. }) = ending {
-            console::line(format_args!("{} (process {}) was killed: {reason}", self.name.as_str(), self.id));
-        }
         with_interrupts(|| drop(self));
         scheduler::exit(ending)
     }

@@ -24,11 +24,13 @@ pub const SLOTS: usize = 64;
 /// The process that everything else descends from.
 pub const INIT: u64 = 1;
 
-/// How a process ended.
+/// How a process ended, or a thread.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending {
     /// It called `exit`.
     Exited(i64),
+    /// The thread alone ended, with this status.
+    ThreadExited(usize),
     /// It was ended.
     Killed(Reason),
 }
@@ -66,24 +68,72 @@ enum State {
     Free,
     Ready,
     Running,
-    /// For a child to end.
-    Waiting,
+    Waiting(For),
     /// And its parent has not asked yet.
     Ended(Ending),
+}
+
+/// What a process waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// A child to end.
+    Child,
+    /// A thread of its own process to end.
+    Thread,
+    /// A wake-up for its [`Futex`].
+    Futex,
+    /// What [`wake_sleepers`] names.
+    Sleepers(usize),
+}
+
+/// A word that threads wait at: which memory, and the address in it.
+pub type Futex = (usize, usize);
+
+/// Whose a new process is.
+#[derive(Debug, Clone, Copy)]
+pub enum Family {
+    /// A process, and a child of that one.
+    ChildOf(u64),
+    /// A thread of that process.
+    ThreadOf(u64),
 }
 
 #[derive(Debug)]
 struct Slot {
     state: State,
     id: u64,
+    /// The id of its process: its own, but for threads after the first.
+    group: u64,
+    /// The process that waits for it; zero for threads after the first.
     parent: u64,
     /// Where its kernel stack was left.
     stack: usize,
     /// What it will be once it runs for the first time; from then on it is on its own kernel stack.
     process: Option<Box<Process>>,
-    killer: u64,
     /// The only harts that it may run on, one bit each.
     harts: usize,
+    /// How it is to end.
+    ending: Option<Ending>,
+    /// What it waits at, or is about to; nothing once it was woken.
+    futex: Option<Futex>,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        state: State::Free,
+        id: 0,
+        group: 0,
+        parent: 0,
+        stack: 0,
+        process: None,
+        harts: ANY,
+        ending: None,
+        futex: None,
+    };
+
+    fn is_first_thread(&self) -> bool {
+        self.id == self.group
+    }
 }
 
 /// Any hart.
@@ -100,13 +150,7 @@ struct Table {
 
 static TABLE: SpinLock<Table> = SpinLock::new(
     "the processes",
-    Table {
-        slots: [const { Slot { state: State::Free, id: 0, parent: 0, stack: 0, process: None, killer: 0, harts: ANY } };
-            SLOTS],
-        last_id: 0,
-        ready: Queue { slots: [0; SLOTS], first: 0 },
-        idle: 0,
-    },
+    Table { slots: [const { Slot::EMPTY }; SLOTS], last_id: 0, ready: Queue { slots: [0; SLOTS], first: 0 }, idle: 0 },
 );
 
 /// The length of the queue, which decides cheaply whether a turn must end.
@@ -167,9 +211,26 @@ impl Table {
         self.slots.iter().position(|slot| !matches!(slot.state, State::Free) && slot.id == id)
     }
 
-    fn wake_if_waiting(&mut self, slot: usize) {
-        if matches!(self.slots[slot].state, State::Waiting) {
-            self.make_ready(slot);
+    /// Wakes every thread of a process that waits for that.
+    fn wake_those_of(&mut self, group: u64, wait: For) {
+        for slot in 0..SLOTS {
+            let Slot { state, group: other, .. } = &self.slots[slot];
+            if *other == group && matches!(state, State::Waiting(other) if *other == wait) {
+                self.make_ready(slot);
+            }
+        }
+    }
+
+    /// Has a thread end in that way before it next goes back to its program, unless it is to end already.
+    fn tell_to_end(&mut self, slot: usize, ending: Ending) {
+        if !matches!(self.slots[slot].state, State::Free | State::Ended(_))
+            && KILLED.fetch_or(1 << slot, Relaxed) & 1 << slot == 0
+        {
+            self.slots[slot].ending = Some(ending);
+            // Who sleeps until something is free gets it, and ends then.
+            if matches!(self.slots[slot].state, State::Waiting(For::Child | For::Thread | For::Futex)) {
+                self.make_ready(slot);
+            }
         }
     }
 }
@@ -244,7 +305,7 @@ fn leave(mut table: SpinGuard<'_, Table>) -> SpinGuard<'_, Table> {
 ///
 /// # Errors
 /// When there are too many; then the process is dropped.
-pub fn add(mut process: Box<Process>, parent: u64) -> Result<u64, Error> {
+pub fn add(mut process: Box<Process>, family: Family) -> Result<u64, Error> {
     let mut table = TABLE.lock();
     let Some(slot) = table.slots.iter().position(|slot| matches!(slot.state, State::Free)) else {
         drop(table);
@@ -252,11 +313,15 @@ pub fn add(mut process: Box<Process>, parent: u64) -> Result<u64, Error> {
     };
     table.last_id += 1;
     let id = table.last_id;
-    process.set_id(id);
+    let (group, parent) = match family {
+        Family::ChildOf(parent) => (id, parent),
+        Family::ThreadOf(group) => (group, 0),
+    };
+    process.set_ids(id, group);
     // SAFETY: the slot is free, so its stack is, too.
     let stack = unsafe { switch::prepare(kernel_space::stack(slot).end, begin) };
     KILLED.fetch_and(!(1 << slot), Relaxed);
-    table.slots[slot] = Slot { state: State::Ready, id, parent, stack, process: Some(process), killer: 0, harts: ANY };
+    table.slots[slot] = Slot { id, group, parent, stack, process: Some(process), ..Slot::EMPTY };
     table.make_ready(slot);
     Ok(id)
 }
@@ -321,22 +386,52 @@ pub fn forget_wake_up() {
     unsafe { csr::clear!("sip", interrupt::SUPERVISOR_SOFTWARE) };
 }
 
-/// Ends the process that runs on this hart, whose memory is gone already.
+/// Ends the thread that runs on this hart, whose memory is gone already: with it the process, unless it is a thread that
+/// ends alone. The first thread ends last.
 pub fn exit(ending: Ending) -> ! {
     let mut table = TABLE.lock();
     let slot = current();
-    let Slot { id, parent, .. } = table.slots[slot];
-    assert!(id != INIT, "init has ended: {ending:?}");
+    let Slot { id, group, parent, .. } = table.slots[slot];
+    assert!(group != INIT, "init has ended: {ending:?}");
+    if id != group {
+        if !matches!(ending, Ending::ThreadExited(_))
+            && let Some(first) = table.find(group)
+        {
+            table.tell_to_end(first, ending);
+        }
+        table.slots[slot].state = State::Ended(ending);
+        table.wake_those_of(group, For::Thread);
+        drop(leave(table));
+        unreachable!("a thread that has ended runs again");
+    }
+    loop {
+        let mut others_run = false;
+        for other in (0..SLOTS).filter(|&other| other != slot) {
+            match table.slots[other].state {
+                State::Free => {}
+                _ if table.slots[other].group != group => {}
+                State::Ended(_) => table.slots[other].state = State::Free,
+                _ => {
+                    table.tell_to_end(other, ending);
+                    others_run = true;
+                }
+            }
+        }
+        if !others_run {
+            break;
+        }
+        table.slots[slot].state = State::Waiting(For::Thread);
+        table = leave(table);
+    }
     let mut orphans_ended = false;
     for child in table.slots.iter_mut().filter(|child| child.parent == id) {
         child.parent = INIT;
         orphans_ended |= matches!(child.state, State::Ended(_));
     }
     table.slots[slot].state = State::Ended(ending);
-    for waiter in [Some(parent), orphans_ended.then_some(INIT)].into_iter().flatten() {
-        if let Some(waiter) = table.find(waiter) {
-            table.wake_if_waiting(waiter);
-        }
+    table.wake_those_of(parent, For::Child);
+    if orphans_ended {
+        table.wake_those_of(INIT, For::Child);
     }
     drop(leave(table));
     unreachable!("a process that has ended runs again");
@@ -349,10 +444,10 @@ pub fn exit(ending: Ending) -> ! {
 pub fn wait() -> Result<(u64, Ending), Error> {
     let mut table = TABLE.lock();
     let me = current();
-    let my_id = table.slots[me].id;
+    let group = table.slots[me].group;
     loop {
         let mut children = false;
-        for slot in table.slots.iter_mut().filter(|slot| slot.parent == my_id) {
+        for slot in table.slots.iter_mut().filter(|slot| slot.parent == group) {
             match slot.state {
                 State::Free => {}
                 State::Ended(ending) => {
@@ -365,12 +460,106 @@ pub fn wait() -> Result<(u64, Ending), Error> {
         if !children {
             return Err(Error::NotFound);
         }
-        if KILLED.load(Relaxed) & 1 << me != 0 {
-            return Err(Error::Killed);
+        table = wait_for(table, For::Child)?;
+    }
+}
+
+/// Waits for a thread of the same process to end; answers its status.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none of that id, or it is the first one; [`Error::Killed`] when the process is to
+/// end.
+pub fn join(id: u64) -> Result<usize, Error> {
+    let mut table = TABLE.lock();
+    let me = current();
+    let group = table.slots[me].group;
+    loop {
+        let slot = table.find(id).ok_or(Error::NotFound)?;
+        let thread = &mut table.slots[slot];
+        if slot == me || thread.group != group || thread.is_first_thread() {
+            return Err(Error::NotFound);
         }
-        table.slots[me].state = State::Waiting;
+        if let State::Ended(ending) = thread.state {
+            thread.state = State::Free;
+            return match ending {
+                Ending::ThreadExited(status) => Ok(status & (usize::MAX >> 2)),
+                Ending::Exited(_) | Ending::Killed(_) => Err(Error::Killed),
+            };
+        }
+        table = wait_for(table, For::Thread)?;
+    }
+}
+
+/// Waits, unless this process is to end.
+fn wait_for(mut table: SpinGuard<'_, Table>, wait: For) -> Result<SpinGuard<'_, Table>, Error> {
+    let me = current();
+    if KILLED.load(Relaxed) & 1 << me != 0 {
+        return Err(Error::Killed);
+    }
+    table.slots[me].state = State::Waiting(wait);
+    Ok(leave(table))
+}
+
+/// Waits until something is so, which is looked at now and after each [`wake_sleepers`] for the channel.
+pub fn sleep_until(channel: usize, mut is_so: impl FnMut() -> bool) {
+    let mut table = TABLE.lock();
+    while !is_so() {
+        let me = current();
+        table.slots[me].state = State::Waiting(For::Sleepers(channel));
         table = leave(table);
     }
+}
+
+/// Has everybody look again who waits for the channel.
+pub fn wake_sleepers(channel: usize) {
+    let mut table = TABLE.lock();
+    for slot in 0..SLOTS {
+        if matches!(table.slots[slot].state, State::Waiting(For::Sleepers(other)) if other == channel) {
+            table.make_ready(slot);
+        }
+    }
+}
+
+/// From here on, wake-ups for the futex are for this thread too.
+pub fn futex_prepare(futex: Futex) {
+    let mut table = TABLE.lock();
+    let me = current();
+    table.slots[me].futex = Some(futex);
+}
+
+/// Undoes [`futex_prepare`].
+pub fn futex_give_up() {
+    let mut table = TABLE.lock();
+    let me = current();
+    table.slots[me].futex = None;
+}
+
+/// Sleeps until the futex's wake-up, if it has not come yet, or until the process is to end.
+pub fn futex_sleep() {
+    let mut table = TABLE.lock();
+    let me = current();
+    while table.slots[me].futex.is_some() {
+        match wait_for(table, For::Futex) {
+            Ok(again) => table = again,
+            Err(_) => return futex_give_up(),
+        }
+    }
+}
+
+/// Wakes up to `most` threads that wait for the futex; answers how many.
+pub fn futex_wake(futex: Futex, most: usize) -> usize {
+    let mut table = TABLE.lock();
+    let mut woken = 0;
+    for slot in 0..SLOTS {
+        if woken < most && table.slots[slot].futex == Some(futex) {
+            table.slots[slot].futex = None;
+            woken += 1;
+            if matches!(table.slots[slot].state, State::Waiting(For::Futex)) {
+                table.make_ready(slot);
+            }
+        }
+    }
+    woken
 }
 
 /// Has a process end before it next goes back to its program.
@@ -380,20 +569,18 @@ pub fn wait() -> Result<(u64, Ending), Error> {
 pub fn kill(id: u64) -> Result<(), Error> {
     let mut table = TABLE.lock();
     let slot = table.find(id).ok_or(Error::NotFound)?;
-    if !matches!(table.slots[slot].state, State::Ended(_)) && KILLED.fetch_or(1 << slot, Relaxed) & 1 << slot == 0 {
-        let me = current();
-        table.slots[slot].killer = table.slots[me].id;
-        table.wake_if_waiting(slot);
-    }
+    let first = table.find(table.slots[slot].group).ok_or(Error::NotFound)?;
+    let killer = table.slots[current()].group;
+    table.tell_to_end(first, Ending::Killed(Reason::By(killer)));
     Ok(())
 }
 
-/// Why the process that runs on this hart is to end, if it is.
-pub fn killed() -> Option<Reason> {
+/// How the process that runs on this hart is to end, if it is.
+pub fn told_to_end() -> Option<Ending> {
     // Interrupts are off here, so this is one and the same hart.
     let slot = current();
     if KILLED.load(Relaxed) & 1 << slot == 0 {
         return None;
     }
-    Some(Reason::By(TABLE.lock().slots[slot].killer))
+    TABLE.lock().slots[slot].ending
 }

@@ -172,9 +172,10 @@ impl PageTable {
         None
     }
 
-    /// Takes the mapping of one page away, and the tables that are empty then; answers where it led.
-    pub fn unmap(&mut self, address: usize) -> Option<usize> {
-        unmap_in(self.root, ROOT_LEVEL, address)
+    /// Takes the mapping of one page away, and the tables that are empty then; answers where it led. The tables' pages
+    /// go to `discard`, since harts may still look into them until they were told to forget.
+    pub fn unmap(&mut self, address: usize, mut discard: impl FnMut(usize)) -> Option<usize> {
+        unmap_in(self.root, ROOT_LEVEL, address, &mut discard)
     }
 
     /// Calls `each` with every page of user memory: its address, where it leads, and what is allowed there.
@@ -198,7 +199,7 @@ fn entries(table: usize) -> &'static mut [Entry; ENTRIES] {
     unsafe { &mut *ptr::with_exposed_provenance_mut(table) }
 }
 
-fn unmap_in(table: usize, level: usize, address: usize) -> Option<usize> {
+fn unmap_in(table: usize, level: usize, address: usize, discard: &mut impl FnMut(usize)) -> Option<usize> {
     let entry = &mut entries(table)[index(address, level)];
     if !entry.is_valid() {
         return None;
@@ -211,11 +212,10 @@ fn unmap_in(table: usize, level: usize, address: usize) -> Option<usize> {
     if entry.is_leaf() {
         return None; // a large page, which only the kernel has
     }
-    let unmapped = unmap_in(physical, level - 1, address);
+    let unmapped = unmap_in(physical, level - 1, address, discard);
     if unmapped.is_some() && entries(physical).iter().all(|entry| !entry.is_valid()) {
         entries(table)[index(address, level)] = Entry::EMPTY;
-        // SAFETY: the table came from a `Page`, and nothing leads to it any more.
-        drop(unsafe { Page::from_address(physical) });
+        discard(physical);
     }
     unmapped
 }

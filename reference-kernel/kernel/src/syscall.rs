@@ -6,7 +6,7 @@ use core::fmt::{self, Write};
 use abi::syscall::{Error, Syscall};
 
 use crate::{
-    address_space::{AddressSpace, BadAddress, HeapError},
+    address_space::{AddressSpace, BadAddress, HeapError, Locked},
     console,
     exec::{self, ARGUMENT_BYTES, MOST_ARGUMENTS},
     initrd, object_calls, object_trace,
@@ -36,6 +36,10 @@ pub fn serve(process: &mut Process) -> Option<Ending> {
     let arguments = [0, 1, 2, 3].map(|number| registers[register::A0 + number]);
     let result = match Syscall::from_number(registers[register::A7]) {
         Some(Syscall::Exit) => return Some(Ending::Exited(arguments[0] as i64)),
+        Some(Syscall::ThreadExit) if process.id() == process.group() => {
+            return Some(Ending::Exited(arguments[0] as i64));
+        }
+        Some(Syscall::ThreadExit) => return Some(Ending::ThreadExited(arguments[0])),
         Some(call) => call_of(process, call, arguments),
         None => Err(Code::from(Error::NoSuchCall)),
     };
@@ -47,12 +51,12 @@ pub fn serve(process: &mut Process) -> Option<Ending> {
 fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Result<usize, Code> {
     Ok(match call {
         Syscall::Fork => process.fork()? as usize,
-        Syscall::Exit => unreachable!("`exit` is no call that answers"),
+        Syscall::Exit | Syscall::ThreadExit => unreachable!("{call:?} is no call that answers"),
         Syscall::Wait => wait(process, a, b, c)?,
         Syscall::Kill => scheduler::kill(a as u64).map(|()| 0)?,
         Syscall::Exec => return Ok(exec(process, a, b, c, d)?),
-        Syscall::GetPid => process.id() as usize,
-        Syscall::Sbrk => process.space.move_heap_end(a as isize).map_err(|error| match error {
+        Syscall::GetPid => process.group() as usize,
+        Syscall::Sbrk => process.space.lock().move_heap_end(a as isize).map_err(|error| match error {
             HeapError::OutOfPages => Error::NoMemory,
             HeapError::Invalid => Error::Invalid,
         })?,
@@ -65,9 +69,10 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
         Syscall::Uptime => timer::now() as usize,
         Syscall::Shutdown => power::shut_down(a as i64),
         Syscall::ReadFile => read_file(process, a, b, c, d)?,
-        Syscall::ThreadCreate | Syscall::ThreadJoin | Syscall::ThreadExit | Syscall::FutexWait | Syscall::FutexWake => {
-            return Err(Code::from(Error::NoSuchCall));
-        }
+        Syscall::ThreadCreate => process.begin_thread(a, [b, c])? as usize,
+        Syscall::ThreadJoin => scheduler::join(a as u64)?,
+        Syscall::FutexWait => futex_wait(process, a, b as u32)?,
+        Syscall::FutexWake => scheduler::futex_wake((process.space.identity(), a), b),
         Syscall::Record => record(process, a, b)?,
         Syscall::PageAllocate => page_calls::allocate(a, b, c)?,
         Syscall::PageFree => page_calls::free(a, b, c, d)?,
@@ -87,6 +92,24 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
     })
 }
 
+/// Sleeps until somebody wakes those who wait at an address, unless the word there is not what was expected.
+fn futex_wait(process: &Process, address: usize, expected: u32) -> Result<usize, Error> {
+    if !address.is_multiple_of(size_of::<u32>()) {
+        return Err(Error::Invalid);
+    }
+    // Whoever changes the word wakes after that; so whoever looks at it must be known to wait before that.
+    scheduler::futex_prepare((process.space.identity(), address));
+    let mut word = [0; size_of::<u32>()];
+    let read = process.space.copy_in(address, &mut word);
+    if read.is_err() || u32::from_le_bytes(word) != expected {
+        scheduler::futex_give_up();
+        read?;
+    } else {
+        scheduler::futex_sleep();
+    }
+    Ok(0)
+}
+
 fn wait(process: &mut Process, status: usize, why: usize, length: usize) -> Result<usize, Error> {
     // Found out before a child is gone that nobody could ask for again.
     for (address, length) in [(status, if status == 0 { 0 } else { size_of::<i64>() }), (why, length)] {
@@ -95,6 +118,7 @@ fn wait(process: &mut Process, status: usize, why: usize, length: usize) -> Resu
     let (id, ending) = scheduler::wait()?;
     let (value, text) = match ending {
         Ending::Exited(value) => (value, Text::default()),
+        Ending::ThreadExited(_) => unreachable!("a thread is nobody's child"),
         Ending::Killed(reason) => (-1, Text::of(format_args!("{reason}"))),
     };
     if status != 0 {
@@ -123,6 +147,10 @@ fn exec(process: &mut Process, path: usize, path_length: usize, argv: usize, arg
         argument.resize(length, 0);
         process.space.copy_in(start, &mut argument)?;
         arguments.push(argument);
+    }
+    // Else the others would be left with a process that is another program.
+    if !process.space.is_alone() {
+        return Err(Error::Invalid);
     }
     let (name, space) = exec::load(path, &arguments)?;
     process.name = name;
@@ -179,17 +207,20 @@ fn write(process: &mut Process, descriptor: usize, buffer: usize, length: usize)
         return Err(Error::Invalid);
     }
     let length = length.min(MOST_WRITTEN);
-    process.space.check_readable(buffer, length)?;
+    // Locked before the console: with that lock held nobody can wait for this one.
+    let memory = process.space.lock();
+    memory.check_readable(buffer, length)?;
     let mut console = console::lock();
     let writer = process.id();
-    in_pieces(&process.space, buffer, length, |piece| console.text(writer, piece))?;
+    in_pieces(&memory, buffer, length, |piece| console.text(writer, piece))?;
     Ok(length)
 }
 
 fn record(process: &mut Process, body: usize, length: usize) -> Result<usize, Error> {
-    process.space.check_readable(body, length)?;
+    let memory = process.space.lock();
+    memory.check_readable(body, length)?;
     console::lock().record(|out| {
-        in_pieces(&process.space, body, length, |piece| {
+        in_pieces(&memory, body, length, |piece| {
             // A control character would end the record, or begin another.
             piece.iter_mut().filter(|byte| **byte < b' ').for_each(|byte| *byte = b'?');
             out.raw(piece);
@@ -201,7 +232,7 @@ fn record(process: &mut Process, body: usize, length: usize) -> Result<usize, Er
 
 /// Copies a range that was checked out of a program's memory, piece by piece.
 fn in_pieces(
-    space: &AddressSpace,
+    memory: &Locked<'_>,
     start: usize,
     length: usize,
     mut each: impl FnMut(&mut [u8]),
@@ -210,7 +241,7 @@ fn in_pieces(
     let mut done = 0;
     while done < length {
         let piece = &mut piece[..(length - done).min(256)];
-        space.copy_in(start + done, piece)?;
+        memory.copy_in(start + done, piece)?;
         each(piece);
         done += piece.len();
     }

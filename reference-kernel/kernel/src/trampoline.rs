@@ -4,7 +4,7 @@
 use core::{
     arch::naked_asm,
     mem::{self, offset_of},
-    sync::atomic::Ordering::Relaxed,
+    sync::atomic::Ordering::SeqCst,
 };
 
 use crate::{
@@ -18,8 +18,13 @@ use crate::{
 /// Where the trampoline's code is mapped.
 pub const CODE: usize = sv39::END - PAGE;
 
-/// Where a program's [`TrapFrame`] is mapped in its address space, for supervisor mode only.
+/// Where the [`TrapFrame`] of a process's first thread is mapped in its address space, for supervisor mode only.
 pub const FRAME: usize = CODE - PAGE;
+
+/// Where the one of the thread at a place is.
+pub const fn frame(place: usize) -> usize {
+    FRAME - place * PAGE
+}
 
 /// A program's registers while it does not run, and the kernel's while it does.
 #[derive(Debug)]
@@ -53,6 +58,15 @@ pub struct Stopped {
     pub cause: usize,
     /// `stval`: the address of a fault
     pub value: usize,
+    /// The version of its address space that the program ran with
+    pub version: usize,
+}
+
+impl Stopped {
+    /// Whether a page was not there, or not for that.
+    pub fn is_page_fault(&self) -> bool {
+        matches!(self.cause, 12 | 13 | 15)
+    }
 }
 
 /// Lets a program run until it traps. Interrupts must be off, and still are when this comes back.
@@ -60,12 +74,15 @@ pub fn run(space: &mut AddressSpace) -> Stopped {
     // Every program has the same address space identifier, so that one can be told from the kernel, but not from
     // another, nor from itself with other mappings.
     let hart = hart::this();
-    let forget = hart.translations_of.swap(space.version(), Relaxed) != space.version();
-    let satp = space.satp();
+    // In this order: whoever takes pages away changes the version first, and then looks who runs the program.
+    hart.in_program_of.store(space.identity(), SeqCst);
+    let version = space.version();
+    let forget = hart.translations_of.swap(version, SeqCst) != version;
+    let (satp, frame_address) = (space.satp(), space.frame_address());
     let frame = space.frame();
     let offset = enter as *const () as usize - kernel_space::trampoline();
     // SAFETY: the trampoline's page is mapped there too, and the code does not depend on where it runs.
-    let enter: extern "C" fn(usize, usize) = unsafe { mem::transmute(CODE + offset) };
+    let enter: extern "C" fn(usize, usize, usize) = unsafe { mem::transmute(CODE + offset) };
     frame.kernel_satp = kernel_space::satp();
     // SAFETY: until the program traps nothing runs on this hart but the trampoline; then traps are the kernel's again.
     unsafe {
@@ -73,23 +90,26 @@ pub fn run(space: &mut AddressSpace) -> Stopped {
         csr::clear!("sstatus", status::SPP);
         csr::set!("sstatus", status::SPIE);
         csr::write!("sepc", frame.pc);
-        enter(satp, usize::from(forget));
+        enter(satp, usize::from(forget), frame_address);
         trap::expect_kernel_traps();
     }
+    hart.in_program_of.store(0, SeqCst);
     frame.pc = csr::read!("sepc");
-    Stopped { cause: csr::read!("scause"), value: csr::read!("stval") }
+    Stopped { cause: csr::read!("scause"), value: csr::read!("stval"), version }
 }
 
 /// Saves what the kernel's code relies on, and goes to the program of the address space `satp`, forgetting the
-/// translations that are cached if `forget` is not zero.
+/// translations that are cached if `forget` is not zero. The thread's registers are mapped at `frame` there.
 #[unsafe(naked)]
 #[unsafe(link_section = ".trampoline")]
-extern "C" fn enter(satp: usize, forget: usize) {
+extern "C" fn enter(satp: usize, forget: usize, frame: usize) {
     naked_asm!(
         "csrw satp, a0",
         "beqz a1, 1f",
         "sfence.vma",
-        "1: li a0, {frame}",
+        // Where `leave` will find them.
+        "1: csrw sscratch, a2",
+        "mv a0, a2",
         "sd ra, {kernel_ra}(a0)",
         "sd sp, {kernel_ra}+8(a0)",
         "sd tp, {kernel_ra}+16(a0)",
@@ -137,7 +157,6 @@ extern "C" fn enter(satp: usize, forget: usize) {
         "ld t6, 248(a0)",
         "ld a0, 80(a0)",
         "sret",
-        frame = const FRAME,
         kernel_ra = const offset_of!(TrapFrame, kernel_ra),
         kernel_s = const offset_of!(TrapFrame, kernel_s),
     )
@@ -149,8 +168,7 @@ extern "C" fn enter(satp: usize, forget: usize) {
 extern "C" fn leave() {
     naked_asm!(
         ".balign 4",
-        "csrw sscratch, a0",
-        "li a0, {frame}",
+        "csrrw a0, sscratch, a0",
         "sd ra, 8(a0)",
         "sd sp, 16(a0)",
         "sd gp, 24(a0)",
@@ -202,7 +220,6 @@ extern "C" fn leave() {
         // The kernel's own mappings, which have an identifier of their own, never change.
         "csrw satp, t1",
         "ret",
-        frame = const FRAME,
         kernel_ra = const offset_of!(TrapFrame, kernel_ra),
         kernel_s = const offset_of!(TrapFrame, kernel_s),
         kernel_satp = const offset_of!(TrapFrame, kernel_satp),

@@ -7,6 +7,7 @@ mod calls;
 mod faults;
 mod memory;
 mod processes;
+mod threads;
 
 use core::fmt::{self, Write};
 
@@ -56,7 +57,7 @@ fn main(arguments: Arguments) -> i64 {
         return processes::echo(arguments);
     }
     let chosen = |name: &str| arguments.iter().count() < 2 || arguments.iter().skip(1).any(|argument| argument == name);
-    let all = || [calls::TESTS, processes::TESTS, memory::TESTS, faults::TESTS].into_iter().flatten();
+    let all = || [calls::TESTS, processes::TESTS, threads::TESTS, memory::TESTS, faults::TESTS].into_iter().flatten();
     let planned = all().filter(|(name, _)| chosen(name)).count();
     let mut report = Report::begin(planned);
     for (name, test) in all().filter(|(name, _)| chosen(name)) {
