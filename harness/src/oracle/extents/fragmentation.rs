@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::free_set::{Extent, FreeSet, Merging};
-use super::rules::managed;
+use super::replay::managed;
 use crate::oracle::Case;
 use crate::subject::table::{Column, Table};
 use crate::trace::What;

@@ -3,13 +3,15 @@
 mod explain;
 pub mod fragmentation;
 mod free_set;
+mod replay;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use super::{Case, Judgement, Judging, Oracle};
 pub use free_set::Extent;
-pub use rules::{Judged, Rule, Violation, judge};
+pub use replay::judge;
+pub use rules::{Judged, Rule, Violation};
 
 /// Listed in [`super::ORACLES`].
 pub const ORACLE: Oracle = Oracle {

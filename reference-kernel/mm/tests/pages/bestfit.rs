@@ -202,11 +202,6 @@ fn every_wrong_free_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn the_struct_is_as_small_as_documented() {
-    assert_eq!(size_of::<BestFit>(), 288);
-}
-
-#[test]
 #[cfg_attr(miri, ignore = "sixteen megabytes, of which Miri would look at every page")]
 fn extents_are_counted_by_the_power_of_two_below_their_length() {
     let mut checked = over(&[Bank::of(4100, 1)]);
