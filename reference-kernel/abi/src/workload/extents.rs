@@ -152,6 +152,27 @@ impl<P: Pages> Run<'_, P> {
     }
 
     pub(super) fn mistakes(&mut self) -> Result<(), P::Stop> {
+        // All is one extent now, so these lie side by side, and whichever is freed last merges with both others.
+        for _ in 0..6 {
+            self.pages.phase("three neighbours")?;
+            for _ in 0..3 {
+                let pages = self.draw_length(3);
+                self.take(pages)?;
+            }
+            self.shuffle();
+            let mut gone = [Held::default(); 3];
+            for gone in &mut gone {
+                let Some(held) = self.holding.pop() else { return Ok(()) };
+                self.give(held)?;
+                *gone = held;
+            }
+            self.pages.phase("a block freed twice, after it has merged")?;
+            for held in gone {
+                self.pages.free(held.address, held.pages)?.ok();
+            }
+            self.pages.statistics()?;
+        }
+        self.pages.phase("blocks of many sizes")?;
         for _ in 0..64 {
             let pages = self.draw_length(5);
             self.take(pages)?;
