@@ -23,8 +23,23 @@ pub struct Pool {
     pub name: String,
     /// The order of the largest block.
     pub max_order: u32,
+    /// The byte address from which blocks are counted that start at multiples of their size.
+    #[serde(default)]
+    pub origin: u64,
     /// What it was given.
     pub regions: Vec<Region>,
+}
+
+impl Pool {
+    /// The same with addresses counted from `origin`.
+    pub fn from(&self, origin: u64) -> Self {
+        let region = |region: &Region| Region {
+            start: region.start.wrapping_sub(origin),
+            managed_start: region.managed_start.wrapping_sub(origin),
+            ..*region
+        };
+        Self { origin: 0, regions: self.regions.iter().map(region).collect(), ..self.clone() }
+    }
 }
 
 /// One operation, in the order in which they took effect.
@@ -38,6 +53,22 @@ pub struct Operation {
     pub instructions: u64,
     /// What was asked and answered.
     pub what: What,
+}
+
+impl Operation {
+    /// The same with addresses counted from `origin`.
+    pub fn from(&self, origin: u64) -> Self {
+        let what = match self.what {
+            What::Allocate { pages, answer: Ok(address) } => {
+                What::Allocate { pages, answer: Ok(address.wrapping_sub(origin)) }
+            }
+            What::Free { address, pages, answer } => {
+                What::Free { address: address.wrapping_sub(origin), pages, answer }
+            }
+            other => other,
+        };
+        Self { what, ..*self }
+    }
 }
 
 /// A request with its answer.

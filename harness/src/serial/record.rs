@@ -300,24 +300,40 @@ struct Header {
     r: String,
 }
 
+/// An order of blocks that some machine could have.
+#[derive(Deserialize)]
+#[serde(try_from = "u32")]
+struct Order(u32);
+
+impl TryFrom<u32> for Order {
+    type Error = &'static str;
+
+    fn try_from(order: u32) -> Result<Self, Self::Error> {
+        const LARGEST: u32 = 40;
+        if order <= LARGEST { Ok(Self(order)) } else { Err("no machine has blocks of an order above 40") }
+    }
+}
+
 #[derive(Deserialize)]
 struct PoolFields {
     pool: String,
     allocator: String,
-    max_order: u32,
+    max_order: Order,
+    #[serde(default)]
+    origin: u64,
     regions: Vec<[u64; 4]>,
 }
 
 impl From<PoolFields> for TracedPool {
     fn from(fields: PoolFields) -> Self {
-        let PoolFields { pool: name, allocator, max_order, regions } = fields;
+        let PoolFields { pool: name, allocator, max_order: Order(max_order), origin, regions } = fields;
         let region = |[start, pages, managed_start, managed_pages]: [u64; 4]| Region {
             start,
             pages,
             managed_start,
             managed_pages,
         };
-        Self { pool: Pool { name, max_order, regions: regions.into_iter().map(region).collect() }, allocator }
+        Self { pool: Pool { name, max_order, origin, regions: regions.into_iter().map(region).collect() }, allocator }
     }
 }
 

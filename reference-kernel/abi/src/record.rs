@@ -7,7 +7,7 @@
 //! | `r` | other fields | printed |
 //! | --- | --- | --- |
 //! | `boot` | `format`, `kernel`, `harts`, `memory_pages`, `pages` (`trusted`, `lab` or `stack`) | first |
-//! | `pool` | `pool`, `allocator`, `max_order`, `regions`: `[[start, pages, managed start, managed pages], …]` (starts are byte addresses) | once, for the one pool that is traced: the arena where there is one, else the kernel's own |
+//! | `pool` | `pool`, `allocator`, `max_order`, `origin` (byte address from which blocks are aligned to their size; zero if it is not said), `regions`: `[[start, pages, managed start, managed pages], …]` (starts are byte addresses) | once, for the one pool that is traced: the arena where there is one, else the kernel's own |
 //! | `start` | `program`: the script line, `at` (nanoseconds since the machine started), `free_pages` | by `init`, before each program |
 //! | `ops` | `from`: number of the first operation, `ops`: see below | as traces are drained |
 //! | `objects` | `hart`, `from`: number of its first event, `events`: see [`crate::object`] | as traces are drained |

@@ -27,7 +27,12 @@ pub const ORACLE: Oracle = Oracle {
 };
 
 fn judgement(case: &Case<'_>) -> Judgement {
-    let Judged { violations, due, met } = judge(case.pool, case.operations);
+    let Judged { violations, due, met } = if case.pool.origin == 0 {
+        judge(case.pool, case.operations)
+    } else {
+        let from_origin: Vec<_> = case.operations.iter().map(|operation| operation.from(case.pool.origin)).collect();
+        judge(&case.pool.from(case.pool.origin), &from_origin)
+    };
     let groups = super::by_group(
         &violations,
         |violation| (violation.rule.group(), std::mem::discriminant(&violation.rule)),

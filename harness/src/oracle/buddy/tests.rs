@@ -18,7 +18,7 @@ const FIRST: u64 = 0x80400;
 fn pool(pages: u64) -> Pool {
     let start = FIRST * PAGE_SIZE;
     let region = Region { start, pages, managed_start: start, managed_pages: pages };
-    Pool { name: "arena".to_owned(), max_order: MAX_ORDER, regions: vec![region] }
+    Pool { name: "arena".to_owned(), max_order: MAX_ORDER, origin: 0, regions: vec![region] }
 }
 
 fn operation(what: What) -> Operation {
@@ -46,6 +46,23 @@ fn counted(free_pages: u64, managed_pages: u64, blocks: &[u64]) -> Operation {
 
 fn violations(pages: u64, trace: &[Operation]) -> Vec<Rule> {
     judge(&pool(pages), trace).violations.into_iter().map(|violation| violation.rule).collect()
+}
+
+#[test]
+fn blocks_can_be_counted_from_where_the_memory_begins() {
+    let origin = FIRST * PAGE_SIZE + 3 * PAGE_SIZE;
+    let region = Region { start: origin, pages: 16, managed_start: origin, managed_pages: 16 };
+    let pool = Pool { origin, regions: vec![region], ..pool(16) };
+    let judged = |trace: &[Operation]| {
+        let case = crate::oracle::Case { pool: &pool, operations: trace, phases: &[] };
+        super::judgement(&case).groups
+    };
+    assert_eq!(judged(&[taken(1, 3), taken(2, 5), taken(4, 7), freed(2, 5, Ok(()))]), Default::default());
+    let groups = judged(&[taken(4, 4)]);
+    let finding = &groups["sound"].explained[0];
+    assert_eq!(finding.answered, "0x80404000");
+    assert!(finding.why.contains("counted from 0x80403000; 0x80404000 is 0x1000 past one"), "{}", finding.why);
+    assert_eq!(finding.map.as_ref().map(|map| map.first), Some(0x80403));
 }
 
 #[test]
@@ -220,7 +237,7 @@ fn the_reference_breaks_no_rule_in_any_workload_and_its_traces_are_the_workloads
             managed_start: extent.start as u64,
             managed_pages: extent.pages as u64,
         };
-        let pool = Pool { name: "arena".to_owned(), max_order: MAX_ORDER, regions: vec![region] };
+        let pool = Pool { name: "arena".to_owned(), max_order: MAX_ORDER, origin: 0, regions: vec![region] };
         let workload = Workload { scenario, operations: 3000, clients: 1, hold: u64::MAX, seed };
         let mut room = vec![Held::default(); MOST_HELD];
         let Ok(()) = workload.run(0, &mut traced, &mut room);

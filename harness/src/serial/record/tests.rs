@@ -66,6 +66,7 @@ fn every_kind_of_the_table_is_read() {
                 pool: Pool {
                     name: "arena".into(),
                     max_order: 10,
+                    origin: 0,
                     regions: vec![Region { start: 4096, pages: 10, managed_start: 8192, managed_pages: 9 }],
                 },
             }),
@@ -198,6 +199,10 @@ fn a_wrong_record_is_refused_with_field_and_column() {
         (
             "{\"n\":1,\"r\":\"pool\",\"pool\":\"arena\",\"allocator\":\"b\",\"max_order\":1,\"regions\":[[1,2,3]]}",
             "length 3",
+        ),
+        (
+            "{\"n\":1,\"r\":\"pool\",\"pool\":\"arena\",\"allocator\":\"b\",\"max_order\":4000000000,\"regions\":[]}",
+            "order above 40",
         ),
         ("{\"n\":1,\"r\":\"panic\",\"hart\":0,\"message\":\"m\",\"backtrace\":[\"0x+1\"]}", "an address such as"),
     ] {
