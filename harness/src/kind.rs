@@ -34,7 +34,7 @@ pub struct Kind {
     /// Names of files and folders that are no part of a tree wherever they lie: what builds leave behind. `*.o` is
     /// every name that ends in `.o`.
     pub ignore: Vec<String>,
-    /// Trusted files that are laid over the tree last, by their paths in it; they lie relative to the kind's folder.
+    /// Trusted files that are laid over the tree last, by their paths in it; they lie relative to `labs/kernels`.
     pub overlay: BTreeMap<PathBuf, PathBuf>,
     /// How the lines of a session's script reach the kernel.
     pub script: Script,
@@ -42,6 +42,8 @@ pub struct Kind {
     pub build: Build,
     /// How it is booted.
     pub qemu: Qemu,
+    /// Regular expressions for the lines after which a kernel does nothing more, though it keeps the machine on.
+    pub last_words: Vec<String>,
 }
 
 /// How the lines of a session's script reach the kernel.
@@ -190,7 +192,7 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         let read = |(path, key, from): (String, &Node, &Node)| {
             let path = is_inside(&path).then(|| PathBuf::from(&path));
             let path = path.or_else(|| reader.wrong_value(key, "a path in the kind's tree"));
-            Some((path?, reader.existing_file(from, folder, "the kind's folder")?))
+            Some((path?, reader.existing_file(from, &course.join("labs/kernels"), "labs/kernels")?))
         };
         entries.into_iter().filter_map(read).collect()
     });
@@ -201,6 +203,10 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
     let build = build.and_then(|node| read_build(node, reader));
     let qemu = fields.required(reader, "qemu", "how the kernel is booted");
     let qemu = qemu.and_then(|node| read_qemu(node, reader));
+    let last_words = fields.optional("last-words").map_or(Some(Vec::new()), |node| {
+        let items = reader.one_or_more(node, "a list of regular expressions")?;
+        Some(items.iter().filter_map(|item| Some(reader.pattern(item)?.as_str().to_owned())).collect())
+    });
     reader.finish(fields);
 
     let source = match source {
@@ -231,6 +237,7 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         script: script?,
         build: build?,
         qemu: qemu?,
+        last_words: last_words?,
     })
 }
 

@@ -91,6 +91,7 @@ impl Planned {
             clock: session.clock,
             deadline: session.deadline,
             output_limit: session.output_limit,
+            last_words: kind.last_words.clone(),
         })
     }
 }

@@ -134,7 +134,7 @@ impl SourceTree {
         }
         // Last, so that nothing can take the place of what is trusted.
         for (path, from) in &kind.overlay {
-            let from = kind.folder.join(from);
+            let from = kind.folder.join("..").join(from);
             let content = fs::read(&from).map_err(|cause| SourceTreeError::Read { path: from, cause })?;
             files.insert(path.clone(), SourceFile { content, executable: false });
         }

@@ -1,6 +1,7 @@
 //! One boot of an image: QEMU is started, its serial line read, and whatever happens, it is ended.
 
 mod command;
+mod last_words;
 mod process;
 mod run;
 pub mod store;
@@ -38,6 +39,9 @@ pub struct Boot {
     pub deadline: Deadline,
     /// Bytes of serial output after which it is ended.
     pub output_limit: u64,
+    /// Regular expressions; after a line that one of them matches, the guest does nothing more, and it is ended.
+    #[serde(default)]
+    pub last_words: Vec<String>,
 }
 
 /// How the process of a boot came to its end, as seen from outside.
@@ -53,6 +57,11 @@ pub enum Stop {
     OutOfTime,
     /// Every hart slept, and nothing was left that could wake one; QEMU was killed.
     Stalled,
+    /// The guest said, in this line, that it does nothing more; QEMU was killed.
+    GaveUp {
+        /// The line.
+        line: String,
+    },
     /// The guest wrote more than the output limit; QEMU was killed.
     Flooded,
     /// QEMU itself ended with a message, or was killed by somebody else; nothing can be said of the guest.

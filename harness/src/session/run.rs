@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::MemfdFlags;
 use tokio::time::MissedTickBehavior;
 
+use super::last_words::LastWords;
 use super::process::{Exit, Output, Supervised};
 use super::watch::{self, Watch};
 use super::{Boot, Stop, Transcript, command};
@@ -166,6 +167,7 @@ pub async fn run(
 
     let mut cancel = pin!(cancel);
     let mut watch = Watch::new(boot);
+    let mut last_words = LastWords::new(&boot.last_words);
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut clock = Awake::new(started);
@@ -197,6 +199,8 @@ pub async fn run(
         }
         if serial.len() > boot.output_limit {
             verdict = Some(Stop::Flooded);
+        } else if let Some(line) = last_words.find(&serial.bytes) {
+            verdict = Some(Stop::GaveUp { line });
         } else if sampled {
             verdict = watch.look(clock.wall, clock.awake, serial.len(), sample);
         }

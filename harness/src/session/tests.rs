@@ -39,6 +39,7 @@ fn boot(kernel: &Path) -> Boot {
         clock: Clock::Virtual,
         deadline: Deadline::Guest(1000 * SECOND),
         output_limit: 1 << 20,
+        last_words: Vec::new(),
     }
 }
 
@@ -103,6 +104,15 @@ async fn a_deadline_in_wall_time_ends_a_guest_on_either_clock() {
         let boot = Boot { deadline: Deadline::Wall(SECOND / 10), clock, ..image.boot.clone() };
         assert_eq!(transcript(&boot).await.stop, Stop::OutOfTime);
     }
+}
+
+#[tokio::test]
+async fn a_guest_that_says_its_last_words_and_spins_is_ended_at_once() {
+    let image = image(&Code::one_hart().print("up\npanic: kfree\nlater\n").spin());
+    let boot = Boot { last_words: vec!["^panic: ".to_owned()], ..image.boot.clone() };
+    let transcript = transcript(&boot).await;
+    assert_eq!(transcript.stop, Stop::GaveUp { line: "panic: kfree".to_owned() });
+    assert!(transcript.processor.as_secs() < 2, "{:?}", transcript.processor);
 }
 
 #[tokio::test]

@@ -25,6 +25,11 @@ pub enum Ending {
     Deadline(record::Deadline),
     /// The guest's time was up, and its kernel said nothing.
     OutOfTime,
+    /// The kernel said that it does nothing more, and kept the machine on.
+    GaveUp {
+        /// In this line.
+        line: String,
+    },
     /// Every hart slept, and nothing could wake one.
     Stalled,
     /// The guest wrote more than the session allows.
@@ -87,6 +92,7 @@ impl fmt::Display for Ending {
                 write!(f, "the guest's time was up after {:.3} s", deadline.after as f64 / 1e9)
             }
             Self::OutOfTime => f.write_str("the guest's time was up, and its kernel did not end by itself"),
+            Self::GaveUp { line } => write!(f, "the kernel gave up and said: {line}"),
             Self::Stalled => f.write_str("every hart slept, and nothing was left that could wake one"),
             Self::Flooded { limit } => write!(f, "the guest wrote more than the {limit} bytes that the session allows"),
             Self::EndedEarly { status, why } => {
@@ -143,6 +149,7 @@ pub(super) fn decide(
     let status = match stop {
         Stop::PoweredOff { status } => *status,
         Stop::OutOfTime => return (Ending::OutOfTime, untrue("the machine went on until its time was up")),
+        Stop::GaveUp { line } => return (Ending::GaveUp { line: line.clone() }, untrue("the machine stayed on")),
         Stop::Stalled => return (Ending::Stalled, untrue("the machine went to sleep for ever")),
         Stop::Flooded => return (Ending::Flooded { limit }, untrue("the machine went on writing")),
         // That is not the guest's doing, so nothing that it said is held against it.

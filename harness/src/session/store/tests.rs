@@ -16,6 +16,7 @@ fn transcript(directory: &Path) -> Transcript {
             clock: Clock::Virtual,
             deadline: Deadline::Guest(5_000_000_000),
             output_limit: 1 << 20,
+            last_words: Vec::new(),
         },
         serial: (0..=255).cycle().take(5000).collect(),
         stop: Stop::Broken { reason: "QEMU was killed by signal 9".into() },

@@ -16,6 +16,7 @@ fn watch(clock: Clock, deadline: Deadline) -> Watch {
         clock,
         deadline,
         output_limit: 1 << 20,
+        last_words: Vec::new(),
     })
 }
 
