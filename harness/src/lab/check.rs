@@ -3,7 +3,7 @@
 use super::read::{Judges, Known};
 use super::session::Sessions;
 use super::values;
-use super::{Bound, Check, CheckId, Clock, Judge, Rule, Session, SessionId};
+use super::{Bound, Check, CheckId, Clock, Judge, Kernels, Rule, Session, SessionId};
 use crate::similar;
 use crate::yaml::{Fields, Node, Problem, Reader};
 
@@ -47,7 +47,6 @@ fn read_check(
 ) -> Option<Check> {
     let judges = &known.judges;
     let mut fields = reader.fields(node, "a check")?;
-    let kernels = super::read::read_kinds(&mut fields, reader, known);
     let id_node = fields.required(reader, "id", "the name of the check");
     let id = id_node.and_then(|node| reader.name(node, "a check"));
     if let (Some(id), Some(node)) = (&id, id_node) {
@@ -71,19 +70,18 @@ fn read_check(
     if let (Some(node), Some(names), Some(sessions)) = (session_node, &names, sessions) {
         for session in sessions.list.iter().filter(|session| names.contains(&session.id)) {
             suits(&judge, node, session, names.len(), reader, judges);
-            for kind in known.kinds.keys().filter(|kind| kernels.includes(kind) && !session.kernels.includes(kind)) {
-                if kernels.0.is_some() || session.kernels.0.is_some() {
-                    let text =
-                        format!("session `{}` is not for kernels of kind `{kind}`, and the check is", session.id);
-                    reader.note(node.at.clone(), Problem::Conflict(text));
-                }
-            }
         }
     }
     let title = match title {
         None => default_title,
         Some(title) => title?.to_owned(),
     };
+    // What it is judged by is what its sessions show, so it is for the kernels that they are for.
+    let kernels = sessions
+        .iter()
+        .flat_map(|sessions| &sessions.list)
+        .filter(|session| names.as_ref().is_some_and(|names| names.contains(&session.id)));
+    let kernels = kernels.map(|session| session.kernels.clone()).reduce(Kernels::or).unwrap_or_default();
     Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, points: u32::try_from(points?).ok()? })
 }
 

@@ -116,6 +116,11 @@ impl Kernels {
     pub fn includes(&self, kind: &KindId) -> bool {
         self.0.as_ref().is_none_or(|kinds| kinds.contains(kind))
     }
+
+    /// For the kinds of either.
+    fn or(self, other: Self) -> Self {
+        Self(self.0.zip(other.0).map(|(one, other)| [one, other].concat()))
+    }
 }
 
 /// A boot, or one boot a tick length where several are given.
@@ -177,7 +182,7 @@ impl fmt::Display for Nanoseconds {
 pub struct Check {
     /// Its name.
     pub id: CheckId,
-    /// The kernel kinds that it is for.
+    /// The kernel kinds that it is for: those of its sessions.
     pub kernels: Kernels,
     /// One sentence on what must hold, for the student.
     pub title: String,

@@ -92,11 +92,7 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
     let sessions = sessions_node.map(|node| read_sessions(node, reader, known));
     let checks = checks_node.map(|node| read_checks(node, reader, sessions.as_ref(), known));
     if let (Some(points), Some(node), Some(checks)) = (points, points_node, &checks) {
-        let kinds: Vec<&KindId> = kernels.iter().flat_map(BTreeMap::keys).collect();
-        let sum_of = |kind: &&KindId| -> u64 {
-            checks.iter().filter(|check| check.kernels.includes(kind)).map(|check| u64::from(check.points)).sum()
-        };
-        let sum = kinds.iter().map(sum_of).find(|sum| *sum != points).unwrap_or(points);
+        let sum: u64 = checks.iter().map(|check| u64::from(check.points)).sum();
         // A check that could not be read is missing from the sum, and is a defect already.
         let complete =
             matches!(&checks_node.map(|node| &node.value), Some(yaml::Value::List(all)) if all.len() == checks.len());
@@ -133,7 +129,7 @@ impl<T> TransposeFlat<T> for Option<Option<T>> {
     }
 }
 
-/// The `kernels` that a session or check is for.
+/// The `kernels` that a session is for.
 pub(super) fn read_kinds(fields: &mut Fields<'_>, reader: &mut Reader<'_>, known: &Known<'_>) -> Kernels {
     let Some(node) = fields.optional("kernels") else { return Kernels::default() };
     let names: Vec<&str> = known.kinds.keys().map(|id| id.0.as_str()).collect();

@@ -160,7 +160,7 @@ impl Scenario {
 
 /// A workload as a test program's command line asks for it.
 ///
-/// `SCENARIO [--operations N] [--clients N] [--hold PAGES] [--seed N]`
+/// `SCENARIO [--operations N] [--clients N] [--hold PAGES] [--uncounted] [--seed N]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
     /// What is asked for.
@@ -173,6 +173,8 @@ pub struct Workload {
     pub hold: u64,
     /// The seed that everything is drawn from.
     pub seed: u64,
+    /// Statistics are never asked for: the allocator's interface has none.
+    pub uncounted: bool,
 }
 
 /// The most clients that a workload can have.
@@ -186,7 +188,7 @@ impl fmt::Display for BadArgument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no argument of a workload; SCENARIO [--operations N] [--clients 1-8] [--hold PAGES] [--seed N] with one of",
+            "{:?} is no argument of a workload; SCENARIO [--operations N] [--clients 1-8] [--hold PAGES] [--uncounted] [--seed N] with one of",
             self.0
         )?;
         Scenario::ALL.iter().try_for_each(|scenario| write!(f, " {}", scenario.word()))
@@ -202,8 +204,12 @@ impl Workload {
         let mut arguments = arguments.into_iter();
         let word = arguments.next().unwrap_or("");
         let scenario = Scenario::ALL.into_iter().find(|scenario| scenario.word() == word).ok_or(BadArgument(word))?;
-        let mut workload = Self { scenario, operations: 2000, clients: 1, hold: u64::MAX, seed: 0 };
+        let mut workload = Self { scenario, operations: 2000, clients: 1, hold: u64::MAX, seed: 0, uncounted: false };
         while let Some(name) = arguments.next() {
+            if name == "--uncounted" {
+                workload.uncounted = true;
+                continue;
+            }
             let value: u64 = arguments.next().and_then(|value| value.parse().ok()).ok_or(BadArgument(name))?;
             match name {
                 "--operations" => workload.operations = value,
@@ -221,6 +227,14 @@ impl Workload {
     /// # Errors
     /// Whatever stopped `pages`.
     pub fn run<P: Pages>(&self, client: u8, pages: &mut P, room: &mut [Held]) -> Result<(), P::Stop> {
+        if self.uncounted {
+            self.run_over(client, &mut Uncounted(pages), room)
+        } else {
+            self.run_over(client, pages, room)
+        }
+    }
+
+    fn run_over<P: Pages>(&self, client: u8, pages: &mut P, room: &mut [Held]) -> Result<(), P::Stop> {
         let mut run =
             Run { draw: Draw::for_client(self.seed, client), pages, holding: Holding::new(room), held_pages: 0 };
         match self.scenario {
@@ -237,6 +251,29 @@ impl Workload {
             Scenario::Mistakes => run.mistakes(),
             Scenario::SizeBench => run.size_bench(self.operations),
         }
+    }
+}
+
+/// Pages whose statistics are not asked for.
+struct Uncounted<'a, P>(&'a mut P);
+
+impl<P: Pages> Pages for Uncounted<'_, P> {
+    type Stop = P::Stop;
+
+    fn phase(&mut self, name: &'static str) -> Result<(), P::Stop> {
+        self.0.phase(name)
+    }
+
+    fn allocate(&mut self, pages: u64) -> Result<Result<u64, PageError>, P::Stop> {
+        self.0.allocate(pages)
+    }
+
+    fn free(&mut self, address: u64, pages: u64) -> Result<Result<(), PageError>, P::Stop> {
+        self.0.free(address, pages)
+    }
+
+    fn statistics(&mut self) -> Result<(), P::Stop> {
+        Ok(())
     }
 }
 

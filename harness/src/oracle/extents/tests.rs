@@ -22,7 +22,7 @@ fn pool(lengths: &[u64]) -> Pool {
         start += pages * PAGE_SIZE;
         region
     });
-    Pool { name: "arena".to_owned(), max_order: MAX_ORDER, regions: regions.collect() }
+    Pool { name: "arena".to_owned(), max_order: MAX_ORDER, origin: 0, regions: regions.collect() }
 }
 
 /// What a [`Case`] borrows.
@@ -313,8 +313,8 @@ fn the_reference_breaks_no_rule_in_any_workload_and_its_traces_are_the_workloads
             // SAFETY: the memory goes on for the second region, or ends there.
             start = unsafe { start.add(pages << 12) };
         }
-        let pool = Pool { name: "arena".to_owned(), max_order: MAX_ORDER, regions };
-        let workload = Workload { scenario, operations: 3000, clients: 1, hold: u64::MAX, seed };
+        let pool = Pool { name: "arena".to_owned(), max_order: MAX_ORDER, origin: 0, regions };
+        let workload = Workload { scenario, operations: 3000, clients: 1, hold: u64::MAX, seed, uncounted: false };
         let mut room = vec![Held::default(); MOST_HELD];
         let Ok(()) = workload.run(0, &mut traced, &mut room);
 
