@@ -298,7 +298,7 @@ mod tests {
             let Ok(()) = workload.run(client, &mut Right { client, free: &mut free, trace: &mut trace }, &mut room);
         }
         let region = Region { start: 8 * 4096, pages: 8, managed_start: 8 * 4096, managed_pages: 8 };
-        let pool = Pool { name: "arena".into(), max_order: 0, regions: vec![region] };
+        let pool = Pool { name: "arena".into(), max_order: 0, origin: 0, regions: vec![region] };
         let traced = Some(TracedPool { pool, allocator: "per_hart".into() });
         Reading { traced, lists: trace, ..Reading::of_serial("") }
     }
