@@ -193,6 +193,8 @@ fn command(options: &Run) -> String {
     option("--repo", &options.repo);
     option("--branch", &options.branch);
     option("--rev", &options.rev);
+    option("--kernel", &options.kernel);
+    option("--handout", &options.handout);
     if options.worktree {
         words.push("--worktree".to_owned());
     }

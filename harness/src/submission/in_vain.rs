@@ -67,7 +67,8 @@ pub(super) fn find(
             continue;
         }
         match handed_out.get(file) {
-            Some(contents) if contents.contains(&id) => {}
+            // Nobody looks into files that are larger than any that is taken.
+            Some(contents) if contents.contains(&id) || id == Oid::ZERO_SHA1 => {}
             contents => untaken.push(Untaken { added: contents.is_none(), path }),
         }
     }

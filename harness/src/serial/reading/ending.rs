@@ -23,8 +23,11 @@ pub enum Ending {
     Panicked(Panic),
     /// The guest's time was up, and its kernel said where each hart was.
     Deadline(record::Deadline),
-    /// The guest's time was up, and its kernel said nothing.
-    OutOfTime,
+    /// The guest's time was up, and its kernel said nothing of that.
+    OutOfTime {
+        /// The last line that it printed; empty if it printed none.
+        last: String,
+    },
     /// The kernel said that it does nothing more, and kept the machine on.
     GaveUp {
         /// In this line.
@@ -91,7 +94,12 @@ impl fmt::Display for Ending {
             Self::Deadline(deadline) => {
                 write!(f, "the guest's time was up after {:.3} s", deadline.after as f64 / 1e9)
             }
-            Self::OutOfTime => f.write_str("the guest's time was up, and its kernel did not end by itself"),
+            Self::OutOfTime { last } if last.is_empty() => {
+                f.write_str("the guest's time was up, and its kernel had not printed a single line")
+            }
+            Self::OutOfTime { last } => {
+                write!(f, "the kernel hung until its time was up; the last line that it printed was {last:?}")
+            }
             Self::GaveUp { line } => write!(f, "the kernel gave up and said: {line}"),
             Self::Stalled => f.write_str("every hart slept, and nothing was left that could wake one"),
             Self::Flooded { limit } => write!(f, "the guest wrote more than the {limit} bytes that the session allows"),
@@ -148,7 +156,10 @@ pub(super) fn decide(
     let untrue = |stopped: &str| last.is_some().then(|| stopped.to_owned());
     let status = match stop {
         Stop::PoweredOff { status } => *status,
-        Stop::OutOfTime => return (Ending::OutOfTime, untrue("the machine went on until its time was up")),
+        // The reader knows the last line.
+        Stop::OutOfTime => {
+            return (Ending::OutOfTime { last: String::new() }, untrue("the machine went on until its time was up"));
+        }
         Stop::GaveUp { line } => return (Ending::GaveUp { line: line.clone() }, untrue("the machine stayed on")),
         Stop::Stalled => return (Ending::Stalled, untrue("the machine went to sleep for ever")),
         Stop::Flooded => return (Ending::Flooded { limit }, untrue("the machine went on writing")),

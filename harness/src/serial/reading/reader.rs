@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use abi::object::Event;
 
-use super::ending::{self, Last};
+use super::ending::{self, Ending, Last};
 use super::{Damage, Flaw, Placed, Program, ProgramEnd, Reading, Unknown};
 use crate::list_trace;
 use crate::serial::framer::{Framer, Kind, Line};
@@ -229,9 +229,16 @@ impl Reader {
             self.programs.iter().find(|program| program.end.is_none()).map(|program| program.script.clone());
         let (line, last) = self.last.take().map_or((0, None), |(line, last)| (line, Some(last)));
         let kind = last.as_ref().map_or("", Last::kind);
-        let (ending, untrue) = ending::decide(stop, last, unfinished.as_deref(), output_limit);
+        let (mut ending, untrue) = ending::decide(stop, last, unfinished.as_deref(), output_limit);
         if let Some(stopped) = untrue {
             self.flaw(line, Flaw::Untrue { kind: kind.to_owned(), stopped });
+        }
+        if let Ending::OutOfTime { last } = &mut ending {
+            let printed = self.console.iter().rev().map(|line| line.what.trim());
+            *last = printed
+                .map(|line| line.chars().take(200).collect::<String>())
+                .find(|line| !line.is_empty())
+                .unwrap_or_default();
         }
         self.damage.sort_by_key(|damage| damage.line);
         let Self {

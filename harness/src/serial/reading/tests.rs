@@ -109,7 +109,7 @@ fn a_forged_end_is_no_end() {
     assert_eq!(flaws(&forged), ["line 2: a `panic` record, but the machine was powered off with status 0"]);
 
     let hung = read(serial(&[BOOT, SHUTDOWN]), &Stop::OutOfTime);
-    assert_eq!(hung.ending, Ending::OutOfTime);
+    assert_eq!(hung.ending, Ending::OutOfTime { last: String::new() });
     assert_eq!(flaws(&hung), ["line 2: a `shutdown` record, but the machine went on until its time was up"]);
 
     let failed = read(serial(&[BOOT, SHUTDOWN]), &FAILED);
@@ -305,4 +305,12 @@ proptest! {
         let lines: Vec<&str> = text.lines().enumerate().filter(|&(index, _)| index != gone).map(|(_, line)| line).collect();
         prop_assert!(read(lines.join("\n") + "\n", &OFF).distrust().is_some());
     }
+}
+
+#[test]
+fn a_kernel_that_hangs_is_said_to_hang_after_its_last_line() {
+    let reading = read("\nxv6 kernel is booting\n\n".to_owned(), &Stop::OutOfTime);
+    assert!(reading.ending.to_string().ends_with("was \"xv6 kernel is booting\""), "{}", reading.ending);
+    let silent = read(String::new(), &Stop::OutOfTime);
+    assert!(silent.ending.to_string().contains("not printed a single line"), "{}", silent.ending);
 }
