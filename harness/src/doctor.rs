@@ -65,6 +65,9 @@ pub fn examine<'k>(kinds: impl IntoIterator<Item = &'k Kind>, cache: Result<&Cac
     add("rustc", tool("rustc"));
     for kind in kinds {
         add(&kind.qemu.program, qemu(&kind.qemu.program, kind.qemu.minimum));
+        if !kind.build.compilers.is_empty() {
+            add("C compiler for RISC-V", c_compiler(&kind.build.compilers));
+        }
         if let Some(target) = &kind.build.target {
             add(&format!("Rust target {target}"), rust_target(target));
         }
@@ -150,6 +153,17 @@ fn git() -> State {
             remedy: remedy("apt-get install -y git"),
         },
     }
+}
+
+fn c_compiler(compilers: &[String]) -> State {
+    let found = compilers.iter().find_map(|compiler| version_line(compiler, "--version").ok());
+    found.map_or_else(
+        || State::Wanting {
+            why: format!("there is none of {}; only kernels in C need one", compilers.join(", ")),
+            remedy: remedy("apt-get install -y gcc-riscv64-unknown-elf make"),
+        },
+        State::There,
+    )
 }
 
 /// The package that has QEMU for RISC-V: newer Debian and Ubuntu split it off.

@@ -10,7 +10,14 @@ typedef unsigned char u8;
 typedef unsigned int u32;
 typedef unsigned long u64;
 
-enum { PAGE = 4096, MOST_HELD = 8192, MOST_BOOT = 4096, PER_RECORD = 64, KERNEL = 255, MAX_ORDER = 10 };
+enum {
+  GRADER_PAGE = 4096,
+  GRADER_MOST_HELD = 8192,
+  GRADER_MOST_BOOT = 4096,
+  GRADER_PER_RECORD = 64,
+  GRADER_KERNEL = 255,
+  GRADER_MAX_ORDER = 10,
+};
 
 // The lines that the harness writes here before it boots the kernel. Not zero, so that it has bytes in the ELF file.
 __attribute__((section(".data"), used)) char grader_script[4096] = {'?'};
@@ -55,8 +62,10 @@ static void print(const char *format, ...) {
 static u64 records;
 
 static void begin_record(const char *kind) {
-  // A line of the kernel's own may not have ended.
-  print("\n\x1e{\"n\":%u,\"r\":\"%s\"", records++, kind);
+  // What the kernel printed before may not have ended its line.
+  if (records == 0)
+    print("\n");
+  print("\x1e{\"n\":%u,\"r\":\"%s\"", records++, kind);
 }
 
 static void end_record(void) { print("}\n"); }
@@ -68,7 +77,7 @@ struct operation {
 };
 
 // What the kernel did before the script runs, and then what waits for its record.
-static struct operation noted[MOST_BOOT];
+static struct operation noted[GRADER_MOST_BOOT];
 static u64 noted_count, noted_from, noted_lost;
 
 static const char *refusal(u64 pages, u64 largest) {
@@ -83,7 +92,7 @@ static void print_noted(void) {
   while (index < noted_count) {
     begin_record("ops");
     print(",\"from\":%u,\"ops\":[", noted_from + index);
-    for (u64 within = 0; within < PER_RECORD && index < noted_count; within++, index++) {
+    for (u64 within = 0; within < GRADER_PER_RECORD && index < noted_count; within++, index++) {
       struct operation *operation = &noted[index];
       print("%s[\"%s\",%u,0,%u,%u,", within ? "," : "", operation->kind == 'a' ? "a" : "f",
             (u64)operation->client, (u64)operation->instructions, operation->pages);
@@ -109,18 +118,18 @@ static void print_noted(void) {
 static int booted;
 
 static void note(u8 kind, u8 client, u64 instructions, u64 pages, void *address) {
-  if (booted && noted_count == PER_RECORD)
+  if (booted && noted_count == GRADER_PER_RECORD)
     print_noted();
-  if (noted_count == MOST_BOOT) {
+  if (noted_count == GRADER_MOST_BOOT) {
     noted_lost++;
     return;
   }
   noted[noted_count++] = (struct operation){kind, client, (u32)instructions, pages, (u64)address};
 }
 
-void grader_note_allocate(unsigned long pages, void *address) { note('a', KERNEL, 0, pages, address); }
+void grader_note_allocate(unsigned long pages, void *address) { note('a', GRADER_KERNEL, 0, pages, address); }
 
-void grader_note_free(unsigned long pages, void *address) { note('f', KERNEL, 0, pages, address); }
+void grader_note_free(unsigned long pages, void *address) { note('f', GRADER_KERNEL, 0, pages, address); }
 
 // ---- the allocator ----------------------------------------------------------------------------------------------
 
@@ -142,26 +151,26 @@ static void give_back(u8 client, void *address, u64 pages) {
 // Only memory that is the allocator's to give is touched, whatever it answers.
 static int is_sane(void *address, u64 pages) {
   u64 start = (u64)address, first = grader_memory_start(), end = grader_memory_end();
-  return start % PAGE == 0 && start >= first && start < end && pages <= (end - start) / PAGE;
+  return start % GRADER_PAGE == 0 && start >= first && start < end && pages <= (end - start) / GRADER_PAGE;
 }
 
 // Something else in each page of each block.
 static u64 stamp_of(void *address, u64 pages, u64 page) {
-  return ((u64)address + page * PAGE) * 0x9e3779b97f4a7c15 ^ pages;
+  return ((u64)address + page * GRADER_PAGE) * 0x9e3779b97f4a7c15 ^ pages;
 }
 
 static void stamp(void *address, u64 pages) {
   for (u64 page = 0; is_sane(address, pages) && page < pages; page++) {
-    volatile u64 *words = (u64 *)((char *)address + page * PAGE);
-    words[0] = words[PAGE / 8 / 2] = words[PAGE / 8 - 1] = stamp_of(address, pages, page);
+    volatile u64 *words = (u64 *)((char *)address + page * GRADER_PAGE);
+    words[0] = words[GRADER_PAGE / 8 / 2] = words[GRADER_PAGE / 8 - 1] = stamp_of(address, pages, page);
   }
 }
 
 static void check(void *address, u64 pages) {
   for (u64 page = 0; is_sane(address, pages) && page < pages; page++) {
-    volatile u64 *words = (u64 *)((char *)address + page * PAGE);
+    volatile u64 *words = (u64 *)((char *)address + page * GRADER_PAGE);
     u64 due = stamp_of(address, pages, page);
-    damaged_pages += words[0] != due || words[PAGE / 8 / 2] != due || words[PAGE / 8 - 1] != due;
+    damaged_pages += words[0] != due || words[GRADER_PAGE / 8 / 2] != due || words[GRADER_PAGE / 8 - 1] != due;
   }
 }
 
@@ -196,7 +205,7 @@ static u64 draw_length(u32 largest) { return 1 + below(2ul << draw_order(largest
 static struct held {
   void *address;
   u64 pages;
-} held[MOST_HELD];
+} held[GRADER_MOST_HELD];
 
 static u64 held_count, held_pages;
 
@@ -256,8 +265,8 @@ static void blocks(u64 count, u64 hold, int any_size) {
     int filling = operation / 256 % 2 == 0;
     u64 takes = any_size ? (filling ? 6 : 2) : (filling ? 5 : 3);
     int wanted = below(8) < takes;
-    if (!held_count || (wanted && held_count < MOST_HELD)) {
-      u64 pages = any_size ? draw_length(8) : 1ul << draw_order(MAX_ORDER);
+    if (!held_count || (wanted && held_count < GRADER_MOST_HELD)) {
+      u64 pages = any_size ? draw_length(8) : 1ul << draw_order(GRADER_MAX_ORDER);
       if (held_pages + pages <= hold) {
         take(pages);
         continue;
@@ -293,10 +302,10 @@ static u64 longest(u8 client, int bits) {
   for (int bit = bits - 1; bit >= 0; bit--) {
     u64 pages = found | 1ul << bit;
     void *address = request(client, pages);
-    operations += client != KERNEL;
+    operations += client != GRADER_KERNEL;
     if (address) {
       give_back(client, address, pages);
-      operations += client != KERNEL;
+      operations += client != GRADER_KERNEL;
       found = pages;
     }
   }
@@ -307,13 +316,13 @@ static void refill(void) {
   enum { MOST_REGIONS = 9, BITS_OF_LENGTH = 22 };
   for (int round = 0; round < 2; round++) {
     u64 most = 64;
-    while (most > 0 && held_count < MOST_HELD)
+    while (most > 0 && held_count < GRADER_MOST_HELD)
       if (!take(1 + below(most)))
         most /= 2;
     give_all();
     for (int region = 0; region < MOST_REGIONS; region++) {
       u64 pages = longest(0, BITS_OF_LENGTH);
-      if (!pages || held_count == MOST_HELD)
+      if (!pages || held_count == GRADER_MOST_HELD)
         break;
       take(pages);
     }
@@ -385,7 +394,7 @@ static void learn_managed(u64 *start, u64 *end) {
   for (u64 index = 0; index < noted_count; index++) {
     struct operation *operation = &noted[index];
     if (operation->kind == 'a' && is_sane((void *)operation->address, operation->pages)) {
-      u64 first = operation->address, after = first + operation->pages * PAGE;
+      u64 first = operation->address, after = first + operation->pages * GRADER_PAGE;
       *start = first < *start ? first : *start;
       *end = after > *end ? after : *end;
     }
@@ -393,26 +402,26 @@ static void learn_managed(u64 *start, u64 *end) {
   enum { MOST_PIECES = 64 };
   struct held pieces[MOST_PIECES];
   int count = 0, bits = 1;
-  while (1ul << bits <= (grader_memory_end() - grader_memory_start()) / PAGE)
+  while (1ul << bits <= (grader_memory_end() - grader_memory_start()) / GRADER_PAGE)
     bits++;
   while (count < MOST_PIECES) {
-    u64 pages = longest(KERNEL, bits);
-    void *address = pages ? request(KERNEL, pages) : 0;
+    u64 pages = longest(GRADER_KERNEL, bits);
+    void *address = pages ? request(GRADER_KERNEL, pages) : 0;
     if (!address)
       break;
     if (is_sane(address, pages)) {
-      u64 first = (u64)address, after = first + pages * PAGE;
+      u64 first = (u64)address, after = first + pages * GRADER_PAGE;
       *start = first < *start ? first : *start;
       *end = after > *end ? after : *end;
     }
     pieces[count++] = (struct held){address, pages};
   }
   while (count)
-    count--, give_back(KERNEL, pieces[count].address, pieces[count].pages);
+    count--, give_back(GRADER_KERNEL, pieces[count].address, pieces[count].pages);
 }
 
 void grader_run(const char *kernel) {
-  u64 start = grader_memory_start(), end = grader_memory_end(), pages = (end - start) / PAGE;
+  u64 start = grader_memory_start(), end = grader_memory_end(), pages = (end - start) / GRADER_PAGE;
   const char *first = grader_script;
   int is_buddy = word(&first, "buddytest"), order = 0;
   u64 managed_start, managed_end;
@@ -422,22 +431,22 @@ void grader_run(const char *kernel) {
     while (2ul << order <= pages)
       order++;
     managed_start = start;
-    managed_end = start + ((u64)PAGE << order);
+    managed_end = start + ((u64)GRADER_PAGE << order);
     pages = 1ul << order;
-  } else if (managed_end < managed_start || (managed_end - managed_start) / PAGE < pages - pages / 64 - 2) {
+  } else if (managed_end < managed_start || (managed_end - managed_start) / GRADER_PAGE < pages - pages / 64 - 2) {
     // It keeps back more than it may, or handed out nothing: then it is held to all of it.
     managed_start = start;
     managed_end = end;
   }
-  largest_request = is_buddy ? pages : (end - start) / PAGE;
+  largest_request = is_buddy ? pages : (end - start) / GRADER_PAGE;
 
   begin_record("boot");
-  print(",\"format\":1,\"kernel\":\"%s\",\"harts\":1,\"memory_pages\":%u,\"pages\":\"lab\"", kernel, (end - start) / PAGE);
+  print(",\"format\":1,\"kernel\":\"%s\",\"harts\":1,\"memory_pages\":%u,\"pages\":\"lab\"", kernel, (end - start) / GRADER_PAGE);
   end_record();
   begin_record("pool");
   print(",\"pool\":\"kernel\",\"allocator\":\"kallocn\",\"max_order\":%u,\"origin\":%u,\"regions\":[[%u,%u,%u,%u]]",
-        (u64)(is_buddy ? order : MAX_ORDER), is_buddy ? start : 0, start, pages, managed_start,
-        (managed_end - managed_start) / PAGE);
+        (u64)(is_buddy ? order : GRADER_MAX_ORDER), is_buddy ? start : 0, start, pages, managed_start,
+        (managed_end - managed_start) / GRADER_PAGE);
   end_record();
   booted = 1;
 
