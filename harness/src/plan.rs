@@ -67,7 +67,7 @@ fn options(lab: &Lab, session: &Session, tick: Option<u64>) -> Options {
     let readers = lab.checks.iter().filter(|check| check.sessions.contains(&session.id));
     let untraced = !readers.into_iter().any(|check| matches!(check.judge, Judge::Oracle(_) | Judge::Metric { .. }));
     let objects = session.run.iter().any(|line| subject::objects::are_driven_by(line));
-    Options { pages: session.pages, heap: session.heap, arena, objects, untraced, tick, deadline, ..Options::default() }
+    Options { pages: session.pages, heap: session.heap, arena, objects, untraced, tick, deadline }
 }
 
 impl Planned {

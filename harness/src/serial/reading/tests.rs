@@ -309,8 +309,8 @@ proptest! {
 
 #[test]
 fn a_kernel_that_hangs_is_said_to_hang_after_its_last_line() {
-    let reading = read("\nxv6 kernel is booting\n\n".to_owned(), &Stop::OutOfTime);
+    let reading = read("\nxv6 kernel is booting\n\n", &Stop::OutOfTime);
     assert!(reading.ending.to_string().ends_with("was \"xv6 kernel is booting\""), "{}", reading.ending);
-    let silent = read(String::new(), &Stop::OutOfTime);
+    let silent = read("", &Stop::OutOfTime);
     assert!(silent.ending.to_string().contains("not printed a single line"), "{}", silent.ending);
 }
