@@ -39,9 +39,29 @@ impl<M: Machine> PerHart<M> {
         &self.harts[hart % MAX_HARTS].0
     }
 
-    /// Moves some of another hart's pages to this one's list, all but one, which is the answer.
+    /// Where somebody else holds the hart's own lock, or its list is empty.
     #[cold]
     #[inline(never)]
+    fn allocate_slowly(&self) -> Option<NonNull<u8>> {
+        on_this_hart::<M, _>(|here| {
+            let page = self.list(here.hart()).with_here(here, List::pop);
+            if page.is_some() { page } else { self.steal(here) }
+        })
+    }
+
+    /// # Safety
+    /// As for [`PageLists::free`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_slowly(&self, page: NonNull<u8>) -> Option<()> {
+        on_this_hart::<M, _>(|here| {
+            // SAFETY: the caller gives the page up.
+            self.list(here.hart()).with_here(here, |own| unsafe { own.push(page) });
+        });
+        Some(())
+    }
+
+    /// Moves some of another hart's pages to this one's list, all but one, which is the answer.
     fn steal(&self, here: &Here<'_, M>) -> Option<NonNull<u8>> {
         self.stealing.with_here(here, |()| {
             // Beginning with the next hart, lest all steal from the same one.
@@ -65,18 +85,20 @@ impl<M: Machine> PageLists for PerHart<M> {
 
     #[inline]
     fn allocate(&self) -> Option<NonNull<u8>> {
-        on_this_hart::<M, _>(|here| {
-            let page = self.list(here.hart()).with_here(here, List::pop);
-            if page.is_some() { page } else { self.steal(here) }
-        })
+        SpinLock::try_own(|hart| self.list(hart), List::pop, || self.allocate_slowly())
     }
 
     #[inline]
     unsafe fn free(&self, page: NonNull<u8>) {
-        on_this_hart::<M, _>(|here| {
+        let push = |own: &mut List| {
             // SAFETY: the caller gives the page up.
-            self.list(here.hart()).with_here(here, |own| unsafe { own.push(page) });
-        });
+            unsafe { own.push(page) };
+            Some(())
+        };
+        // SAFETY: likewise, and `push` was not called.
+        let slowly = || unsafe { self.free_slowly(page) };
+        let freed = SpinLock::try_own(|hart| self.list(hart), push, slowly);
+        debug_assert!(freed.is_some());
     }
 
     fn free_pages(&self) -> usize {

@@ -6,8 +6,9 @@ use core::{
     marker::PhantomData,
     mem,
     ops::{Deref, DerefMut},
+    ptr,
     sync::atomic::{
-        AtomicUsize,
+        AtomicPtr, AtomicUsize,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
@@ -24,18 +25,15 @@ pub struct SpinLock<T, M: Machine> {
     /// each hart that sleeps until it is free. In one word, so that nobody can fall asleep over a lock that is being
     /// given up, and giving it up takes one atomic instruction.
     state: AtomicUsize,
-    statistics: UnsafeCell<Statistics>,
+    /// Null before the lock was first taken, and as long as there is no registry.
+    counters: AtomicPtr<Counters>,
+    /// The instructions so far when the lock was taken; its holder's.
+    taken_at: UnsafeCell<u64>,
     value: UnsafeCell<T>,
     machine: PhantomData<fn() -> M>,
 }
 
-/// What the lock's holder writes down about it.
-struct Statistics {
-    counters: Option<&'static Counters>,
-    taken_at: u64,
-}
-
-// SAFETY: the lock hands value and statistics from hart to hart, to one at a time.
+// SAFETY: the lock hands the value and what it notes of its holder from hart to hart, to one at a time.
 unsafe impl<T: Send, M: Machine> Sync for SpinLock<T, M> {}
 
 /// The bit of the sleeper on hart 0.
@@ -52,7 +50,8 @@ impl<T, M: Machine> SpinLock<T, M> {
         Self {
             name,
             state: AtomicUsize::new(0),
-            statistics: UnsafeCell::new(Statistics { counters: None, taken_at: 0 }),
+            counters: AtomicPtr::new(ptr::null_mut()),
+            taken_at: UnsafeCell::new(0),
             value: UnsafeCell::new(value),
             machine: PhantomData,
         }
@@ -114,6 +113,44 @@ impl<T, M: Machine> SpinLock<T, M> {
         short(unsafe { &mut *self.value.get() })
     }
 
+    /// Takes a lock that this hart will mostly find free, as it is its own, in as few instructions as there can be:
+    /// everything that may need a call is left to `slowly`, which does the same from the start. It is called with
+    /// interrupts as they were before, when the lock is held, or when `short` answers nothing.
+    ///
+    /// A panic of `short` leaves the lock held and interrupts off.
+    #[inline(always)]
+    pub fn try_own<'a, R>(
+        lock_of: impl FnOnce(usize) -> &'a Self,
+        short: impl FnOnce(&mut T) -> Option<R>,
+        slowly: impl FnOnce() -> Option<R>,
+    ) -> Option<R>
+    where
+        T: 'a,
+    {
+        let before = M::disable_interrupts();
+        let me = M::hart();
+        let lock = lock_of(me);
+        let may_count = M::registry().is_none() || !lock.counters.load(Relaxed).is_null();
+        if may_count && lock.try_take(me) {
+            lock.count(me);
+            // SAFETY: this hart holds the lock.
+            let result = short(unsafe { &mut *lock.value.get() });
+            let sleepers = lock.give_up(me);
+            if sleepers != 0 {
+                return wake_and::<M, R>(sleepers, before, result, slowly);
+            }
+            // SAFETY: they were disabled above.
+            unsafe { M::restore_interrupts(before) };
+            if result.is_some() {
+                return result;
+            }
+        } else {
+            // SAFETY: they were disabled above.
+            unsafe { M::restore_interrupts(before) };
+        }
+        slowly()
+    }
+
     #[inline(always)]
     fn take(&self, me: usize) {
         if !self.try_take(me) {
@@ -167,34 +204,44 @@ impl<T, M: Machine> SpinLock<T, M> {
     #[inline(always)]
     fn counters(&self) -> Option<&'static Counters> {
         let registry = M::registry()?;
-        // SAFETY: only the holder looks at them, and this is the holder.
-        let statistics = unsafe { &mut *self.statistics.get() };
-        if statistics.counters.is_none() {
-            statistics.counters = Some(registry.enrol(self.name));
+        let counters = self.counters.load(Relaxed);
+        if counters.is_null() {
+            let new = registry.enrol(self.name);
+            self.counters.store(ptr::from_ref(new).cast_mut(), Relaxed);
+            return Some(new);
         }
-        statistics.counters
+        // SAFETY: what is not null is from `enrol`, and stays.
+        Some(unsafe { &*counters })
     }
 
     #[inline(always)]
     fn count(&self, me: usize) {
         if let Some(counters) = self.counters() {
             counters.acquired(me);
-            // SAFETY: as above.
-            unsafe { (*self.statistics.get()).taken_at = M::instructions() };
+            // SAFETY: this hart holds the lock.
+            unsafe { *self.taken_at.get() = M::instructions() };
         }
     }
 
     #[inline(always)]
     fn release(&self, me: usize) {
+        let sleepers = self.give_up(me);
+        if sleepers != 0 {
+            wake::<M>(sleepers);
+        }
+    }
+
+    /// Gives the lock up; answers who sleeps until it is free, one bit a hart.
+    #[inline(always)]
+    fn give_up(&self, me: usize) -> usize {
         if let Some(counters) = self.counters() {
             // SAFETY: this hart holds the lock for a moment yet.
-            let taken_at = unsafe { (*self.statistics.get()).taken_at };
+            let taken_at = unsafe { *self.taken_at.get() };
             counters.held(me, M::instructions().wrapping_sub(taken_at));
         }
         let state = self.state.swap(0, Release);
-        if state != me + 1 {
-            wake::<M>(state >> SLEEPER);
-        }
+        // One comparison less than to shift first.
+        if state == me + 1 { 0 } else { state >> SLEEPER }
     }
 
     /// Whether that hart holds the lock.
@@ -238,6 +285,21 @@ impl<T, M: Machine> SpinLock<T, M> {
 #[inline(never)]
 fn wake<M: Machine>(sleepers: usize) {
     M::wake(sleepers);
+}
+
+/// The end of [`SpinLock::try_own`] where somebody waited.
+#[cold]
+#[inline(never)]
+fn wake_and<M: Machine, R>(
+    sleepers: usize,
+    before: M::Before,
+    result: Option<R>,
+    slowly: impl FnOnce() -> Option<R>,
+) -> Option<R> {
+    M::wake(sleepers);
+    // SAFETY: the caller has disabled them, and left this to do.
+    unsafe { M::restore_interrupts(before) };
+    result.or_else(slowly)
 }
 
 impl<T, M: Machine> fmt::Debug for SpinLock<T, M> {
