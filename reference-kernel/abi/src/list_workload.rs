@@ -238,7 +238,7 @@ impl<L: Lists> Run<'_, L> {
     fn count_all(&mut self) -> Result<(), L::Stop> {
         self.lists.phase("every page, when all others are done")?;
         self.lists.count()?;
-        self.take_all()?;
+        while self.holding < self.held.len() && self.take()? {}
         self.lists.count()?;
         self.give_all()?;
         self.lists.count()
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn the_client_that_counts_takes_every_page_once() {
-        let log = run(parse("scarce --clients 2"), 2, 5).log;
+        let log = run(parse("scarce --clients 2 --hold 3"), 2, 5).log;
         assert_eq!(log.iter().filter(|(kind, _)| *kind == 'a').count(), 6, "five pages, and none after them");
         assert_eq!(log.iter().filter(|(kind, _)| *kind == 'f').count(), 5);
     }
