@@ -266,7 +266,7 @@ struct Run<'a, O> {
 struct Cache(u8);
 
 /// Where the number of the cache, or the bytes asked for, stand in what is held: addresses have fewer bits.
-const ADDRESS_BITS: u32 = 40;
+const ADDRESS_BITS: u32 = 48;
 
 /// An address out of what is held.
 const fn address_of(held: u64) -> u64 {
@@ -450,27 +450,24 @@ impl<O: Objects> Run<'_, O> {
             self.objects.phase("fill")?;
             let Some(cache) = self.create(size, 8, 0)? else { continue };
             let slab = self.objects.info(cache.0)?.clamp(1, 8) * PAGE_SIZE;
-            // Freed in this order: some slabs wholly, few enough that the cache keeps them; then holes in others, so
-            // many that what the hart has at hand at the end are holes alone; and just as many are filled again.
-            let holes = limit + batch;
-            let doomed = (batch * size / slab).max(1);
-            let wanted = doomed * slab / size + 2 * holes + 4 * slab / size;
-            for _ in 0..wanted {
+            // Freed in this order: one slab wholly, then holes in others, so many that the hart's array is flushed
+            // twice. Then the slab that is wholly free is where it belongs, the cache may keep it, and what the hart has
+            // at hand are holes alone.
+            let most_holes = limit + batch;
+            for _ in 0..2 * most_holes + 4 * (slab / size).max(1) {
                 self.take(cache)?;
             }
             self.objects.phase("make holes")?;
-            let first = self.draw.below(holes);
-            for _ in 0..doomed {
-                let index = first.min(self.holding.len().saturating_sub(1));
-                let Some(&held) = self.holding.objects[..self.holding.count].get(index as usize) else { break };
-                self.give_slab(address_of(held) / slab, slab)?;
+            let before = self.holding.len();
+            let index = self.draw.below(most_holes);
+            if index < before {
+                self.give_slab(address_of(self.holding.objects[index as usize]) / slab, slab)?;
             }
-            let mut index = 0;
-            for _ in 0..holes {
+            let holes = (most_holes + 1).saturating_sub(before - self.holding.len()).max(1);
+            for index in 0..holes {
                 if index < self.holding.len() {
                     // The last one comes here, and stays.
                     self.give_at(index)?;
-                    index += 1;
                 }
             }
             self.objects.phase("fill holes")?;
