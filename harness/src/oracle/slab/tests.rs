@@ -199,7 +199,7 @@ unsafe impl PageSource for Pages {
     fn allocate(&self, pages: usize) -> Option<NonNull<u8>> {
         let piece = FREE.with_borrow_mut(Vec::pop).filter(|_| pages <= PIECE)?;
         // SAFETY: the piece lies in the memory.
-        let start = unsafe { self.start.add(piece * PIECE << 12) };
+        let start = unsafe { self.start.add((piece * PIECE) << 12) };
         note(Happened::Took { start: start.addr().get() as u64, pages: pages as u64 });
         Some(start)
     }
