@@ -1,6 +1,6 @@
 //! Builds the kernel and its programs, puts the programs and a script into an initrd, and boots QEMU.
 //!
-//! `cargo run -- [--harts N] [--memory MIB] [--parallel] [--options "BOOT OPTIONS"] [LINE OF THE SCRIPT]…`
+//! `cargo run -- [--harts N] [--memory MIB] [--parallel] [--options "BOOT OPTIONS"] [--program FILE] [LINE OF THE SCRIPT]…`
 
 use std::{
     env, fs, io,
@@ -13,11 +13,13 @@ const TARGET: &str = "riscv64gc-unknown-none-elf";
 /// What is run unless the command line says otherwise.
 const SCRIPT: [&str; 2] = ["hello", "usertests"];
 
-const USAGE: &str = "usage: cargo run -- [--harts N] [--memory MIB] [--parallel] [--options \"BOOT OPTIONS\"] [LINE]…
+const USAGE: &str =
+    "usage: cargo run -- [--harts N] [--memory MIB] [--parallel] [--options \"BOOT OPTIONS\"] [--program FILE] [LINE]…
   --harts N      harts, 1 to 8; 4 unless said otherwise
   --memory MIB   memory; 128 unless said otherwise
   --parallel     one host thread a hart, and not the exact instruction count
   --options      boot options: pages=trusted|lab|stack arena=PAGES+SKEW,… trace=off tick=NS deadline=NS
+  --program      a program for the initrd beside the usual ones, by the path of its ELF file
   LINE           lines of the script, each a program with its arguments in quotes";
 
 struct Arguments {
@@ -25,6 +27,7 @@ struct Arguments {
     memory: String,
     parallel: bool,
     options: String,
+    programs: Vec<PathBuf>,
     script: Vec<String>,
 }
 
@@ -48,6 +51,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
         memory: "128".into(),
         parallel: false,
         options: String::new(),
+        programs: Vec::new(),
         script: Vec::new(),
     };
     while let Some(word) = words.next() {
@@ -56,6 +60,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
             "--memory" => arguments.memory = words.next()?,
             "--parallel" => arguments.parallel = true,
             "--options" => arguments.options = words.next()?,
+            "--program" => arguments.programs.push(words.next()?.into()),
             option if option.starts_with('-') => return None,
             _ => arguments.script.push(word),
         }
@@ -83,7 +88,7 @@ fn boot(arguments: &Arguments) -> Result<u8, String> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let binaries = target.join(TARGET).join("release");
     let initrd = binaries.join("initrd");
-    make_initrd(&workspace, &binaries, &arguments.script)
+    make_initrd(&workspace, &binaries, arguments)
         .and_then(|archive| fs::write(&initrd, archive))
         .map_err(|error| format!("make {}: {error}", initrd.display()))?;
 
@@ -101,9 +106,9 @@ fn boot(arguments: &Arguments) -> Result<u8, String> {
 }
 
 /// The script and every program, as a cpio archive.
-fn make_initrd(workspace: &Path, binaries: &Path, script: &[String]) -> io::Result<Vec<u8>> {
+fn make_initrd(workspace: &Path, binaries: &Path, arguments: &Arguments) -> io::Result<Vec<u8>> {
     let mut archive = Vec::new();
-    append(&mut archive, "script", (script.join("\n") + "\n").as_bytes());
+    append(&mut archive, "script", (arguments.script.join("\n") + "\n").as_bytes());
     let mut programs = Vec::new();
     for entry in fs::read_dir(workspace.join("user/src/bin"))? {
         programs.extend(entry?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
@@ -111,6 +116,10 @@ fn make_initrd(workspace: &Path, binaries: &Path, script: &[String]) -> io::Resu
     programs.sort();
     for program in programs {
         append(&mut archive, &format!("bin/{program}"), &fs::read(binaries.join(&program))?);
+    }
+    for program in &arguments.programs {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        append(&mut archive, &format!("bin/{name}"), &fs::read(program)?);
     }
     append(&mut archive, "TRAILER!!!", &[]);
     Ok(archive)

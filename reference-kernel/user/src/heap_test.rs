@@ -5,7 +5,7 @@
 
 mod contents;
 mod driver;
-mod meter;
+pub mod meter;
 
 use core::{
     slice,
