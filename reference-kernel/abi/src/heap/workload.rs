@@ -168,7 +168,7 @@ enum Order {
     FirstCome,
     LastCome,
     EverySecond,
-    AnyOrder,
+    Random,
 }
 
 struct Run<'a, C> {
@@ -241,7 +241,7 @@ impl<C: Client> Run<'_, C> {
                     }
                 }
             }
-            Order::AnyOrder => {
+            Order::Random => {
                 while self.count > 0 {
                     let index = self.any();
                     let id = self.take(index);
@@ -279,7 +279,7 @@ impl<C: Client> Run<'_, C> {
             }
         }
         self.heap.phase("give back", Expect::Nothing)?;
-        self.free_all(Order::AnyOrder)
+        self.free_all(Order::Random)
     }
 
     fn sizes(&mut self) -> Result<(), C::Stop> {
@@ -330,12 +330,12 @@ impl<C: Client> Run<'_, C> {
             self.heap.request(Request::Reallocate { id, size: 0 })?;
         }
         self.heap.phase("every size", Expect::Nothing)?;
-        self.free_all(Order::AnyOrder)?;
+        self.free_all(Order::Random)?;
         for start in [1, 257] {
             for size in start..start + 256 {
                 self.keep(size)?;
             }
-            self.free_all(Order::AnyOrder)?;
+            self.free_all(Order::Random)?;
         }
         self.heap.phase("sizes around powers of two", Expect::Nothing)?;
         for scale in 9..17 {
@@ -349,7 +349,7 @@ impl<C: Client> Run<'_, C> {
             let (id, size) = (self.ids[step % 8], self.between(1, 600));
             self.heap.request(Request::Reallocate { id, size })?;
         }
-        self.free_all(Order::AnyOrder)
+        self.free_all(Order::Random)
     }
 
     fn merge(&mut self) -> Result<(), C::Stop> {
@@ -357,7 +357,7 @@ impl<C: Client> Run<'_, C> {
             (Order::FirstCome, "all freed in the order in which they came"),
             (Order::LastCome, "all freed in the opposite order"),
             (Order::EverySecond, "every second one freed, then the others"),
-            (Order::AnyOrder, "all freed in random order"),
+            (Order::Random, "all freed in random order"),
         ] {
             self.heap.phase("blocks of many sizes", Expect::Nothing)?;
             let mut total = 0;
@@ -391,7 +391,7 @@ impl<C: Client> Run<'_, C> {
             self.free(id)?;
         }
         self.heap.phase("give back", Expect::Nothing)?;
-        self.free_all(Order::AnyOrder)
+        self.free_all(Order::Random)
     }
 
     fn limit(&mut self) -> Result<(), C::Stop> {
@@ -410,12 +410,12 @@ impl<C: Client> Run<'_, C> {
             self.heap.request(Request::Reallocate { id: self.ids[index], size: 3_000_000 })?;
         }
         self.heap.phase("all freed", Expect::Nothing)?;
-        self.free_all(Order::AnyOrder)?;
+        self.free_all(Order::Random)?;
         self.heap.phase("again, some of what there was", Expect::NoGrowth)?;
         for _ in 0..10 {
             self.keep(200_000)?;
         }
-        self.free_all(Order::AnyOrder)
+        self.free_all(Order::Random)
     }
 
     fn aligned(&mut self) -> Result<(), C::Stop> {
@@ -454,14 +454,14 @@ impl<C: Client> Run<'_, C> {
             self.heap.request(Request::Aligned { id, size, alignment: 64 })?;
         }
         self.heap.phase("give back", Expect::Nothing)?;
-        self.free_all(Order::AnyOrder)?;
+        self.free_all(Order::Random)?;
         self.heap.phase("blocks of 64 bytes at multiples of 64", Expect::Nothing)?;
         for _ in 0..256 {
             let id = self.number();
             self.heap.request(Request::Aligned { id, size: 64, alignment: 64 })?;
             self.push(id);
         }
-        self.free_all(Order::AnyOrder)?;
+        self.free_all(Order::Random)?;
         self.heap.phase("one block as large as all that were freed", Expect::NoGrowth)?;
         let id = self.allocate(256 * 64)?;
         self.free(id)
@@ -585,7 +585,7 @@ impl<C: Client> Run<'_, C> {
                 let size = self.size();
                 self.keep(size)?;
             }
-            self.free_all(Order::AnyOrder)?;
+            self.free_all(Order::Random)?;
             self.heap.phase("nothing left", Expect::Nothing)?;
             self.heap.request(Request::Trim)?;
             self.heap.request(Request::Trim)?;

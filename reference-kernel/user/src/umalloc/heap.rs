@@ -350,7 +350,8 @@ impl<G: Grow> Heap<G> {
     }
 
     fn empty_nests(&mut self) -> bool {
-        (0..self.nests.len()).fold(false, |any, nest| self.empty_nest(nest) || any)
+        let emptied = [0, 1].map(|nest| self.empty_nest(nest));
+        emptied.contains(&true)
     }
 
     /// Makes a block free, merged with the free ones around it.

@@ -81,19 +81,25 @@ pub fn last_word_before(block: *mut Block) -> *mut usize {
     block.cast::<usize>().wrapping_sub(1)
 }
 
+impl Default for Lists {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The free blocks, by size.
 #[derive(Debug)]
 pub struct Lists {
-    /// A bit for each list that is not empty: of small blocks, and of large ones.
-    small: u64,
-    large: u64,
+    /// A bit for each list that is not empty: of small blocks, and of large ones. Of one that was emptied the bit stays
+    /// set until a search comes by, since mostly a block comes back before that.
+    bits: [u64; 2],
     heads: [*mut Block; 2 * LISTS],
 }
 
 impl Lists {
     /// Without a block.
     pub const fn new() -> Self {
-        Self { small: 0, large: 0, heads: [ptr::null_mut(); 2 * LISTS] }
+        Self { bits: [0; 2], heads: [ptr::null_mut(); 2 * LISTS] }
     }
 
     /// Takes out a block of exactly that size, which is below [`SMALL`]; null if there is none.
@@ -111,14 +117,10 @@ impl Lists {
     /// Takes out a block of at least that size, the smallest or nearly so; null if there is none.
     #[inline]
     pub fn take_fitting(&mut self, bytes: usize) -> *mut Block {
-        let mut larger = self.large;
+        let mut from = 0;
         if bytes < SMALL {
-            let lists = self.small & (u64::MAX << (bytes / ALIGNMENT));
-            if lists != 0 {
-                let list = lists.trailing_zeros() as usize;
-                let block = self.heads[list];
-                // SAFETY: it is the first of that list, which is not empty.
-                unsafe { self.take_first(block, list) };
+            let block = self.take_larger_small(bytes / ALIGNMENT);
+            if !block.is_null() {
                 return block;
             }
         } else {
@@ -127,12 +129,42 @@ impl Lists {
             if !block.is_null() {
                 return block;
             }
-            larger &= (u64::MAX << list) << 1;
+            from = list + 1;
         }
-        if larger == 0 {
+        if from == LISTS {
             return ptr::null_mut();
         }
-        self.take_best(LISTS + larger.trailing_zeros() as usize, bytes)
+        loop {
+            let lists = self.bits[1] & (u64::MAX << from);
+            if lists == 0 {
+                return ptr::null_mut();
+            }
+            let list = lists.trailing_zeros() as usize;
+            let block = self.take_best(LISTS + list, bytes);
+            if !block.is_null() {
+                return block;
+            }
+            self.bits[1] &= !(1 << list);
+        }
+    }
+
+    /// Takes the first block of the first list of small blocks, from `list` on, that has one.
+    #[inline]
+    fn take_larger_small(&mut self, list: usize) -> *mut Block {
+        loop {
+            let lists = self.bits[0] & (u64::MAX << list);
+            if lists == 0 {
+                return ptr::null_mut();
+            }
+            let list = lists.trailing_zeros() as usize;
+            let block = self.heads[list];
+            if !block.is_null() {
+                // SAFETY: it is the first of that list.
+                unsafe { self.take_first(block, list) };
+                return block;
+            }
+            self.bits[0] &= !(1 << list);
+        }
     }
 
     /// Takes the smallest block of at least `bytes` out of a list, of those that are looked at.
@@ -171,7 +203,7 @@ impl Lists {
             (*block).next = first;
             (*block).previous = ptr::null_mut();
             if first.is_null() {
-                *self.bits(list) |= 1 << (list % LISTS);
+                self.bits[list / LISTS] |= 1 << (list % LISTS);
             } else {
                 (*first).previous = block;
             }
@@ -208,23 +240,17 @@ impl Lists {
         unsafe {
             let next = (*block).next;
             self.heads[list] = next;
-            if next.is_null() {
-                *self.bits(list) &= !(1 << (list % LISTS));
-            } else {
+            if !next.is_null() {
                 (*next).previous = ptr::null_mut();
             }
         }
-    }
-
-    #[inline]
-    fn bits(&mut self, list: usize) -> &mut u64 {
-        if list < LISTS { &mut self.small } else { &mut self.large }
     }
 }
 
 #[inline]
 fn list_of(bytes: usize) -> usize {
-    if bytes < SMALL { bytes / ALIGNMENT } else { LISTS + list_of_large(bytes) }
+    // The remainder is what it is anyway, and says so to the compiler.
+    (if bytes < SMALL { bytes / ALIGNMENT } else { LISTS + list_of_large(bytes) }) % (2 * LISTS)
 }
 
 /// The list, of those of large blocks, that a size belongs to.
@@ -232,10 +258,15 @@ fn list_of_large(bytes: usize) -> usize {
     // RV64GC has no instruction that finds the highest bit, and what stands in for it takes thirty.
     let octave = match OCTAVES.get(bytes / SMALL) {
         Some(&octave) => u32::from(octave),
-        None => bytes.ilog2(),
+        None => octave_of_huge(bytes),
     };
     let part = (bytes >> (octave - PARTS)) & ((1 << PARTS) - 1);
     ((((octave - SMALL.ilog2()) as usize) << PARTS) + part).min(LISTS - 1)
+}
+
+#[cold]
+fn octave_of_huge(bytes: usize) -> u32 {
+    bytes.ilog2()
 }
 
 /// The octave of sizes by their multiple of [`SMALL`].
