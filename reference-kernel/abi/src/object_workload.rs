@@ -454,7 +454,7 @@ impl<O: Objects> Run<'_, O> {
             // twice. Then the slab that is wholly free is where it belongs, the cache may keep it, and what the hart has
             // at hand are holes alone.
             let most_holes = limit + batch;
-            for _ in 0..2 * most_holes + 4 * (slab / size).max(1) {
+            for _ in 0..3 * most_holes + 4 * (slab / size).max(1) {
                 self.take(cache)?;
             }
             self.objects.phase("make holes")?;
@@ -464,10 +464,10 @@ impl<O: Objects> Run<'_, O> {
                 self.give_slab(address_of(self.holding.objects[index as usize]) / slab, slab)?;
             }
             let holes = (most_holes + 1).saturating_sub(before - self.holding.len()).max(1);
-            for index in 0..holes {
-                if index < self.holding.len() {
-                    // The last one comes here, and stays.
-                    self.give_at(index)?;
+            for hole in 0..holes {
+                // Every second one, so that no slab loses all of its objects; the last one comes here, and stays.
+                if 2 * hole < self.holding.len() {
+                    self.give_at(2 * hole)?;
                 }
             }
             self.objects.phase("fill holes")?;
