@@ -1,5 +1,6 @@
 //! From a lab and a seed to the boots that are due.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use abi::boot::{MAX_ARENA_REGIONS, Options};
@@ -21,6 +22,8 @@ pub struct Planned {
     pub script: Vec<String>,
     /// The kernel's boot options.
     pub options: Options,
+    /// Files that go into the initrd beside the programs.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// What a machine is started with.
@@ -45,6 +48,7 @@ pub fn boots(lab: &Lab, kind: &KindId, seed: Seed, wanted: impl Fn(&Session) -> 
                 session: session.id.clone(),
                 script: script.clone(),
                 options: options(lab, session, tick),
+                files: session.files.clone(),
             })
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use super::{Context, Reports, Run, judges, terminal};
 use crate::cache::Cache;
 use crate::event::Listener;
 use crate::grade::{Grade, Outcome};
-use crate::lab::{KindId, Lab, LabId};
+use crate::lab::{Deadline, KindId, Lab, LabId};
 use crate::owner::Owner;
 use crate::report::live::Live;
 use crate::report::terminal::Theme;
@@ -20,6 +20,7 @@ use crate::report::{json, junit, terminal as report};
 use crate::run_folder::RunFolder;
 use crate::runner::{self, Cancel, Job, RunError, Turns};
 use crate::source_tree::Overlay;
+use crate::subject;
 use crate::submission::{Origin, Pick, Request, Search, Submission};
 
 /// Runs that are kept in the cache, a lab; older ones go.
@@ -28,7 +29,10 @@ const KEPT_RUNS: usize = 20;
 /// Grades a submission.
 pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
     let Context { cache, course } = context;
-    let lab = course.lab(&options.lab, judges())?;
+    let mut lab = course.lab(&options.lab, judges())?;
+    for file in &options.trace {
+        add_trace(&mut lab, file)?;
+    }
     let kinds = course.kinds()?;
     let kernel = options.kernel.clone().map(KindId);
     let from = std::env::current_dir().map_err(Failure::no_current_folder)?;
@@ -81,6 +85,33 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
     let code = publish(&grade, &options.reports)?;
     eprintln!("{:>12} grader replay {}", "Judge again", quoted(&folder.path().display().to_string()));
     Ok(code)
+}
+
+/// Has the sessions that replay the lab's own traces replay this one, too.
+fn add_trace(lab: &mut Lab, path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    let content = std::fs::read(path).map_err(|error| Failure::caller(format!("read trace {shown}: {error}")))?;
+    let text = String::from_utf8_lossy(&content);
+    subject::heap::check_trace(&text).map_err(|bad| Failure::caller(format!("read trace {shown}: {bad}")))?;
+    let name: String = path.file_stem().unwrap_or_default().to_string_lossy().chars().take(40).collect();
+    let name = name.replace(|character: char| !character.is_ascii_alphanumeric() && character != '-', "_");
+    let mut added = false;
+    for session in &mut lab.sessions {
+        if let Some(line) = subject::heap::replay(&session.run, &name) {
+            if session.files.insert(subject::heap::trace_file(&name), content.clone()).is_some() {
+                return Err(Failure::caller(format!("replay trace {shown}: another one is called {name}, too")));
+            }
+            session.run.push(line);
+            // A trace may be of any length.
+            session.output_limit += 16 * content.len() as u64 + (1 << 20);
+            if let Deadline::Guest(nanoseconds) = &mut session.deadline {
+                *nanoseconds += 5_000_000_000;
+            }
+            added = true;
+        }
+    }
+    let none = || Failure::caller(format!("replay trace {shown}: lab {} has no session that replays traces", lab.id));
+    if added { Ok(()) } else { Err(none()) }
 }
 
 /// Runs a job to its end, or until it is interrupted.
@@ -195,6 +226,9 @@ fn command(options: &Run) -> String {
     option("--rev", &options.rev);
     option("--kernel", &options.kernel);
     option("--handout", &options.handout);
+    for trace in &options.trace {
+        words.push(format!("--trace {}", quoted(&trace.display().to_string())));
+    }
     if options.worktree {
         words.push("--worktree".to_owned());
     }

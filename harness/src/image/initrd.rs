@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 /// Where the script lies in the archive.
 pub const SCRIPT: &str = "script";
 
-/// Packs a script and programs: `script`, and `bin/<name>` for each program.
+/// Packs a script, programs and other files: `script`, `bin/<name>` for each program, the others by their paths.
 ///
 /// Times, owners and inode numbers are the same whenever and wherever it is packed.
-pub fn pack(script: &[String], programs: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub fn pack(script: &[String], programs: &BTreeMap<String, Vec<u8>>, files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut text = script.join("\n");
     text.push('\n');
     let mut archive = Vec::new();
     let mut inode = 1;
     for (name, content) in programs {
         entry(&mut archive, &mut inode, &format!("bin/{name}"), 0o100_755, content);
+    }
+    for (path, content) in files {
+        entry(&mut archive, &mut inode, path, 0o100_644, content);
     }
     entry(&mut archive, &mut inode, SCRIPT, 0o100_644, text.as_bytes());
     inode = 0;
@@ -53,7 +56,7 @@ mod tests {
     #[test]
     fn the_archive_is_laid_out_as_newc_says() {
         let programs = BTreeMap::from([("a".to_owned(), b"\x7fELF!".to_vec())]);
-        let archive = pack(&["a --seed 7".to_owned(), "b".to_owned()], &programs);
+        let archive = pack(&["a --seed 7".to_owned(), "b".to_owned()], &programs, &BTreeMap::new());
         assert!(archive.starts_with(b"070701"));
         assert_eq!(archive.len() % 4, 0);
         // The name follows 110 bytes of header, the content the next multiple of four.
@@ -66,6 +69,6 @@ mod tests {
     #[test]
     fn the_same_content_packs_to_the_same_bytes() {
         let programs = BTreeMap::from([("b".to_owned(), vec![1; 5]), ("a".to_owned(), vec![2; 8])]);
-        assert_eq!(pack(&[], &programs), pack(&[], &programs));
+        assert_eq!(pack(&[], &programs, &programs), pack(&[], &programs, &programs));
     }
 }

@@ -37,16 +37,16 @@ pub struct Image {
 }
 
 impl Image {
-    /// The initrd with a script.
+    /// The initrd with a script, and files beside the programs.
     ///
     /// # Errors
     /// When a program cannot be read.
-    pub fn initrd(&self, script: &[String]) -> Result<Vec<u8>, BuildError> {
+    pub fn initrd(&self, script: &[String], files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, BuildError> {
         let read = |(name, path): (&String, &PathBuf)| {
             Ok((name.clone(), fs::read(path).map_err(|cause| BuildError::io(path, cause))?))
         };
         let programs = self.programs.iter().map(read).collect::<Result<_, BuildError>>()?;
-        Ok(super::initrd::pack(script, &programs))
+        Ok(super::initrd::pack(script, &programs, files))
     }
 }
 

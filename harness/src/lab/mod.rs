@@ -150,6 +150,8 @@ pub struct Session {
     pub memory: u32,
     /// Bytes of serial output after which the session is ended.
     pub output_limit: u64,
+    /// Files that go into the initrd beside the programs, by their paths there.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Session {

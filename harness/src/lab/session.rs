@@ -111,6 +111,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
         arena: arena?,
         memory: memory?,
         output_limit: output_limit?,
+        files: std::collections::BTreeMap::new(),
     })
 }
 

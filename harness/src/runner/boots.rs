@@ -77,7 +77,7 @@ impl Run<'_> {
         for (side, image, plan) in due {
             for planned in plan {
                 let name = format!("{}-{}", if side == Side::Reference { "reference" } else { "own" }, planned.id);
-                let files = with_script(job.kind, image, &planned.script, &scratch.path().join(name));
+                let files = with_script(job.kind, image, &planned, &scratch.path().join(name));
                 let boot = files.and_then(|files| {
                     planned
                         .boot(job.lab, job.kind, &files)
@@ -154,7 +154,7 @@ impl Run<'_> {
 }
 
 /// The files of a boot, with the script in the one that the kind says; what is made for it is called `name`.
-fn with_script(kind: &Kind, image: &Image, script: &[String], name: &Path) -> Result<BootFiles, String> {
+fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Result<BootFiles, String> {
     let write = |name: PathBuf, content: Vec<u8>| {
         let written = std::fs::write(&name, content).map_err(|error| format!("write {}: {error}", name.display()));
         written.map(|()| name)
@@ -162,13 +162,13 @@ fn with_script(kind: &Kind, image: &Image, script: &[String], name: &Path) -> Re
     let mut files = BootFiles { kernel: image.kernel.clone(), initrd: None, disk: image.disk.clone() };
     match &kind.script {
         Script::Initrd => {
-            let packed = image.initrd(script).map_err(|error| chain(&error))?;
+            let packed = image.initrd(&planned.script, &planned.files).map_err(|error| chain(&error))?;
             files.initrd = Some(write(name.with_extension("cpio"), packed)?);
         }
         Script::Symbol(symbol) => {
             let kernel = std::fs::read(&image.kernel);
             let kernel = kernel.map_err(|error| format!("read {}: {error}", image.kernel.display()))?;
-            let filled = storage::fill(kernel, symbol, &script.join("\n")).map_err(|error| chain(&error))?;
+            let filled = storage::fill(kernel, symbol, &planned.script.join("\n")).map_err(|error| chain(&error))?;
             files.kernel = write(name.with_extension("elf"), filled)?;
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
+use abi::heap::rep::Reader;
 use abi::heap::workload::{FROM_HEAP, FROM_POOL, Part, Scenario, Workload};
 use abi::heap::{Client, Expect, Request};
 
@@ -12,6 +13,7 @@ use super::{Quantity, Subject, Weighed, Weighing};
 use crate::oracle::heap::{Case, Operation, asked, judge};
 use crate::oracle::{self, Judging};
 use crate::serial::reading::Reading;
+use crate::serial::record::Heap;
 
 /// Listed in [`super::SUBJECTS`].
 pub(super) const SUBJECT: Subject = Subject {
@@ -42,7 +44,7 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
         departure,
         ..Weighed::default()
     };
-    measure_traces(&traces, &mut weighed);
+    measure_traces(&traces, &replayed(weighing), &mut weighed);
     if let Some((_, case)) = plain.iter().find(|(part, _)| *part == Part::Whole(Scenario::Pool)) {
         measure_pool(case, &mut weighed.figures);
     }
@@ -54,8 +56,59 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
     weighed
 }
 
+/// The program's word for replaying a file.
+const REPLAY: &str = "replay";
+
+/// Where a trace with that name lies in the initrd.
+pub fn trace_file(name: &str) -> String {
+    format!("traces/{name}.rep")
+}
+
+/// What a script needs to replay such a file, if it replays the lab's own traces.
+pub fn replay(script: &[String], name: &str) -> Option<String> {
+    let parse = |line: &String| {
+        let (program, arguments) = super::split(line);
+        SUBJECT.programs.contains(&program).then(|| Workload::parse(arguments.split_ascii_whitespace()).ok())?
+    };
+    let traces = script.iter().filter_map(parse).any(|workload| workload.scenario == Scenario::Traces);
+    traces.then(|| format!("{} {REPLAY} {name}", SUBJECT.programs[0]))
+}
+
+/// Reads a trace to its end.
+///
+/// # Errors
+/// The first line that makes no sense, and what was expected there.
+pub fn check_trace(text: &str) -> Result<(), String> {
+    let mut reader = Reader::new(text).map_err(|bad| bad.to_string())?;
+    while reader.next_request().map_err(|bad| bad.to_string())?.is_some() {}
+    Ok(())
+}
+
+/// What was reported of traces from files. They are what the program says they are: nothing is scored by them.
+fn replayed(weighing: &Weighing<'_>) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for record in &weighing.reading.heap {
+        let program = record.program.and_then(|index| weighing.reading.programs.get(index));
+        let mut words = program.into_iter().flat_map(|program| program.script.split_ascii_whitespace());
+        if words.nth(1) != Some(REPLAY) {
+            continue;
+        }
+        let Heap { part, client, from, start, entries } = &record.what;
+        if cases.last().is_none_or(|case| case.part != *part) {
+            let (part, operations) = (part.clone(), Vec::new());
+            cases.push(Case { part, clients: 1, start: *start, memory: u64::MAX, operations });
+        }
+        let operation =
+            |(number, &entry)| Operation { client: *client, number, phase: "", expect: Expect::Nothing, entry };
+        if let Some(case) = cases.last_mut() {
+            case.operations.extend((*from..).zip(entries).map(operation));
+        }
+    }
+    cases
+}
+
 /// Figures of the traces, one by one in a table, and over all of them: each counts the same, however long it is.
-fn measure_traces(traces: &[&(Part, Case)], weighed: &mut Weighed) {
+fn measure_traces(traces: &[&(Part, Case)], given: &[Case], weighed: &mut Weighed) {
     const INSTRUCTIONS: &str = "guest instructions";
     if traces.is_empty() {
         return;
@@ -71,13 +124,16 @@ fn measure_traces(traces: &[&(Part, Case)], weighed: &mut Weighed) {
         ],
     );
     let (mut utilisations, mut means) = (0.0, 0.0);
-    for (part, case) in traces {
+    let row = |case: &Case| {
         let judged = judge(case);
-        let requests = case.operations.len() as f64;
         let utilisation = 100.0 * judged.peak as f64 / judged.heap as f64;
-        let mean = mean(case.operations.iter());
-        table
-            .push(part.word(), [requests, judged.peak as f64 / 1024.0, judged.heap as f64 / 1024.0, utilisation, mean]);
+        let kibibytes = |bytes: u64| bytes as f64 / 1024.0;
+        let requests = case.operations.len() as f64;
+        [requests, kibibytes(judged.peak), kibibytes(judged.heap), utilisation, mean(case.operations.iter())]
+    };
+    for (part, case) in traces {
+        let figures @ [.., utilisation, mean] = row(case);
+        table.push(part.word(), figures);
         for (statistic, value, unit) in [("utilisation", utilisation, "%"), ("mean", mean, INSTRUCTIONS)] {
             if value.is_finite() {
                 weighed.figures.insert(format!("{}.{statistic}", part.word()), Quantity { value, unit });
@@ -92,6 +148,9 @@ fn measure_traces(traces: &[&(Part, Case)], weighed: &mut Weighed) {
     if utilisation.is_finite() && mean.is_finite() {
         weighed.figures.insert("traces.utilisation".to_owned(), Quantity { value: utilisation, unit: "%" });
         weighed.figures.insert("traces.mean".to_owned(), Quantity { value: mean, unit: INSTRUCTIONS });
+    }
+    for case in given {
+        table.push(format!("{} (given)", case.part), row(case));
     }
     weighed.tables.push(table);
 }

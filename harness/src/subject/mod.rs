@@ -2,7 +2,7 @@
 //!
 //! A new subject is a file beside its siblings and one line in [`SUBJECTS`].
 
-mod heap;
+pub mod heap;
 mod lists;
 pub mod objects;
 mod pages;

@@ -8,15 +8,23 @@ mod driver;
 pub mod meter;
 
 use core::{
+    fmt::Write,
     slice,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use abi::heap::workload::{MOST_CLIENTS, MOST_REQUESTS, Part, Workload};
+use abi::{
+    heap::{
+        rep,
+        workload::{MOST_CLIENTS, MOST_REQUESTS, Part, Workload},
+    },
+    syscall::Error,
+};
 
 use crate::{
     call::{self, Fork},
     ktap::Report,
+    print::Text,
     println,
     thread::{self, Thread},
 };
@@ -54,6 +62,61 @@ pub fn run(workload: &Workload) -> i64 {
     }
     report.status()
 }
+
+/// Makes the requests of the file `traces/NAME.rep`; answers the program's status.
+pub fn replay(name: &'static str) -> i64 {
+    match replay_file(name) {
+        Ok(contents) => {
+            println!("umalloctest: the trace {name} is over, contents {contents:?}");
+            i64::from(contents == Contents::Damaged)
+        }
+        Err(error) => {
+            println!("umalloctest: traces/{name}.rep cannot be replayed: {error:?}");
+            2
+        }
+    }
+}
+
+fn replay_file(name: &'static str) -> Result<Contents, Error> {
+    let mut path = Text::<64>::new();
+    write!(path, "traces/{name}.rep").map_err(|_| Error::NotFound)?;
+    let length = call::read_file(path.as_str(), &mut [])?;
+    let bytes: &mut [u8] = room(length)?;
+    call::read_file(path.as_str(), bytes)?;
+    let text = str::from_utf8(bytes).map_err(|_| Error::Invalid)?;
+    let mut reader = rep::Reader::new(text).map_err(|_| Error::Invalid)?;
+    let blocks: &mut [Block] = room(reader.header.ids as usize)?;
+    // The heap begins where that ends, at a page of its own.
+    let end = call::sbrk(0)?.addr();
+    call::sbrk((end.next_multiple_of(4096) - end) as isize)?;
+    let heap_start = call::sbrk(0)?.addr();
+    let mut driver = Driver::new(name, 0, false, heap_start, blocks);
+    while let Some(request) = reader.next_request().map_err(|_| Error::Invalid)? {
+        let Ok(()) = abi::heap::Client::request(&mut driver, request);
+    }
+    Ok(driver.finish())
+}
+
+/// Room for so many values all of whose bytes are zero, for good.
+fn room<T: Zeroed>(count: usize) -> Result<&'static mut [T], Error> {
+    let end = call::sbrk(0)?.addr();
+    call::sbrk((end.next_multiple_of(align_of::<T>()) - end) as isize)?;
+    let start = call::sbrk((count * size_of::<T>()) as isize)?;
+    // SAFETY: the memory is new, all zeros, and aligned.
+    Ok(unsafe { slice::from_raw_parts_mut(start.cast(), count) })
+}
+
+/// A type for which zeros are a value.
+///
+/// # Safety
+/// They are.
+unsafe trait Zeroed {}
+
+// SAFETY: they are.
+unsafe impl Zeroed for u8 {}
+
+// SAFETY: zeros are a block that is not there.
+unsafe impl Zeroed for Block {}
 
 /// What a client works with.
 #[derive(Debug, Clone, Copy)]
