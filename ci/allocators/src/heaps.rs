@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
             let arena = call::sbrk((gap + bytes) as isize).ok()?.wrapping_add(gap);
             (candidate.give)(arena, bytes);
         }
-        let meter = Meter::new();
+        let meter = Meter::calibrated();
         Some(Self { candidate, meter, blocks, instructions: 0, requests: 0, lowest_end: 0, highest_end: 0 })
     }
 }

@@ -41,7 +41,7 @@ const EXIT_CODES: &str = "Exit codes: 0 all checks passed, 1 some check failed, 
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Grade a submission in a lab
-    Run(Run),
+    Run(Box<Run>),
     /// Judge the saved transcripts of a run again, without building or booting
     Replay(Replay),
     /// List the labs of the course

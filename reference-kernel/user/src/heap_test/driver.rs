@@ -83,7 +83,7 @@ impl<'a> Driver<'a> {
             count: 0,
             printed: 0,
             end: heap_start as u64,
-            meter: Meter::new(),
+            meter: Meter::calibrated(),
             keys: u64::from(client) << 32,
             pool: None,
             pool_size: 0,
