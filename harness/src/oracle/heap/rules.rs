@@ -271,7 +271,7 @@ impl Replay<'_> {
         if let Some(address) = self.ids.remove(&(client, id))
             && let Some(live) = self.live.remove(&address)
         {
-            self.bytes -= live.size;
+            self.bytes = self.bytes.saturating_sub(live.size);
         }
     }
 
@@ -370,9 +370,11 @@ impl Replay<'_> {
             let object = matches!(self.case.operations[at].entry.request, Request::Take { .. });
             self.report(at, Rule::Overlap { address, size, live, object });
         }
+        // What is not there cannot take up room.
+        let size = if inside { size } else { 0 };
         self.ids.insert((client, id), address);
         if let Some(before) = self.live.insert(address, Live { address, size, since: at }) {
-            self.bytes -= before.size;
+            self.bytes = self.bytes.saturating_sub(before.size);
         }
         self.bytes = self.bytes.saturating_add(size);
         self.judged.peak = self.judged.peak.max(self.bytes);
@@ -428,9 +430,9 @@ impl Replay<'_> {
             _ => {}
         }
         let blocks = self.live.len() as u64;
-        let peak = self.judged.peak + PER_BLOCK * blocks;
+        let peak = self.judged.peak.saturating_add(PER_BLOCK * blocks);
         let heap = self.end.saturating_sub(self.case.start);
-        if heap > SIZE_TIMES * peak + SIZE_SLACK && !self.too_large {
+        if heap > peak.saturating_mul(SIZE_TIMES).saturating_add(SIZE_SLACK) && !self.too_large {
             // Once is enough: it stays so.
             self.too_large = true;
             let peak = self.judged.peak;

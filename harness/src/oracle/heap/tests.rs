@@ -114,6 +114,8 @@ fn nothing_is_handed_out_and_nothing_grows_for_impossible_requests() {
         heap().allocate(0, 0, 16).rules()[..],
         [Rule::GrewForNothing { .. }, ..] | [Rule::GrantedImpossible { size: 0, .. }, ..]
     ));
+    let huge = Trace::new().heap(PAGE).expecting(Expect::Null).allocate(0, u64::MAX, 16).allocate(1, u64::MAX, 16);
+    assert!(huge.free(0).free(1).rules().iter().any(|rule| matches!(rule, Rule::GrantedImpossible { .. })));
     let grew = Trace::new().expecting(Expect::Null).heap(PAGE).refused(0, u64::MAX).rules();
     assert_eq!(grew, [Rule::GrewForNothing { by: PAGE }]);
 }
