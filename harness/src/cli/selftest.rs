@@ -117,7 +117,7 @@ fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, ki
         let solution = solution::read(&file, lab, kind).map_err(crate::course::CourseError::File)?;
         solutions.push(Tried::Solution(Box::new(solution)));
     }
-    for file in mutant::files(lab) {
+    for file in mutant::files(lab).into_iter().step_by(options.every.get()) {
         let mutant = mutant::read(&file, lab, kind, &context.course.root).map_err(crate::course::CourseError::File)?;
         solutions.push(Tried::Mutant(Box::new(mutant)));
     }

@@ -22,8 +22,8 @@ pub struct BestFit {
     count: usize,
 }
 
-// SAFETY: the pointers lead into regions that, by the contract of `add_region`, nothing else uses; whoever owns the
-// allocator owns them, on whichever hart.
+// SAFETY: all that it points to lies in its regions, which are its own by the contract of `add_region`, on whichever
+// hart it is used.
 unsafe impl Send for BestFit {}
 
 /// The head of a free extent, in its first page.
