@@ -90,7 +90,8 @@ fn run(allocate: Function, free: Function, seed: u64) -> i64 {
     // SAFETY: as above; all zeros are blocks that are not there.
     let room = unsafe { core::slice::from_raw_parts_mut(notes.cast::<Held>(), MOST_HELD) };
     let Ok(workload) = Workload::parse(["bench", "--operations", "6000"]) else { return -1 };
-    let mut pages = Measured { allocate, free, meter: Meter::calibrated(), counts: false, instructions: 0, operations: 0 };
+    let mut pages =
+        Measured { allocate, free, meter: Meter::calibrated(), counts: false, instructions: 0, operations: 0 };
     let Ok(()) = Workload { seed, ..workload }.run(0, &mut pages, room);
     (pages.instructions * 10 / pages.operations.max(1)) as i64
 }
