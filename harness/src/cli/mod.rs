@@ -127,7 +127,7 @@ struct Selftest {
     /// Run of each mutant only the checks that it must fail
     #[arg(long)]
     quick: bool,
-    /// Of the mutants, only every Nth in order of name, beginning with the first
+    /// Of the other solutions and of the mutants, only every Nth in order of name, beginning with the first
     #[arg(long, value_name = "N", default_value = "1")]
     every: std::num::NonZeroUsize,
 }

@@ -113,7 +113,7 @@ pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failu
 
 fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, kind: &Kind) -> Result<usize, Failure> {
     let mut solutions = vec![Tried::Reference, Tried::Starter];
-    for file in solution::files(lab) {
+    for file in solution::files(lab).into_iter().step_by(options.every.get()) {
         let solution = solution::read(&file, lab, kind).map_err(crate::course::CourseError::File)?;
         solutions.push(Tried::Solution(Box::new(solution)));
     }
