@@ -130,7 +130,7 @@ impl<T, M: Machine> SpinLock<T, M> {
         let before = M::disable_interrupts();
         let me = M::hart();
         let lock = lock_of(me);
-        let may_count = M::registry().is_none() || !lock.counters.load(Relaxed).is_null();
+        let may_count = !M::counts() || !lock.counters.load(Relaxed).is_null();
         if may_count && lock.try_take(me) {
             lock.count(me);
             // SAFETY: this hart holds the lock.
@@ -203,10 +203,12 @@ impl<T, M: Machine> SpinLock<T, M> {
     /// The lock's counters, if it counts; only for its holder.
     #[inline(always)]
     fn counters(&self) -> Option<&'static Counters> {
-        let registry = M::registry()?;
+        if !M::counts() {
+            return None;
+        }
         let counters = self.counters.load(Relaxed);
         if counters.is_null() {
-            let new = registry.enrol(self.name);
+            let new = M::registry()?.enrol(self.name);
             self.counters.store(ptr::from_ref(new).cast_mut(), Relaxed);
             return Some(new);
         }

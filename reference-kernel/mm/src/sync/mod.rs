@@ -65,6 +65,13 @@ pub unsafe trait Machine: 'static {
 
     /// Where locks report how they are used; without one they do not count, and are quicker for it.
     fn registry() -> Option<&'static Registry>;
+
+    /// Whether there is a registry. Locks ask this all the time: to a reference to one, Miri gives a look at every
+    /// counter in it.
+    #[inline(always)]
+    fn counts() -> bool {
+        Self::registry().is_some()
+    }
 }
 
 /// The hart that this runs on, for as long as interrupts are off.

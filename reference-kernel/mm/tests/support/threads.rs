@@ -108,4 +108,8 @@ unsafe impl Machine for Threads {
     fn registry() -> Option<&'static Registry> {
         Some(&REGISTRY)
     }
+
+    fn counts() -> bool {
+        true
+    }
 }
