@@ -16,8 +16,8 @@ use abi::heap::{Client, Expect, Request};
 use checked::Checked;
 
 /// Numbers that are drawn again and again: few and small ones under Miri, which is some hundred times slower.
-const CASES: u64 = if cfg!(miri) { 3 } else { 60 };
-const REQUESTS: u64 = if cfg!(miri) { 120 } else { 4000 };
+const CASES: u64 = if cfg!(miri) { 2 } else { 60 };
+const REQUESTS: u64 = if cfg!(miri) { 80 } else { 4000 };
 
 fn any_size(draw: &mut Draw) -> usize {
     let scale = draw.below(if cfg!(miri) { 8 } else { 14 });
@@ -66,11 +66,12 @@ fn memory_that_somebody_else_took_in_between_is_left_alone() {
 
 #[test]
 fn without_memory_the_answer_is_null_and_nothing_is_lost() {
-    let mut heap = Checked::new(1 << 16);
-    for size in [20_000, 20_000, 20_000, 4000, 1000, 500, 100, 16] {
-        while heap.try_allocate(size) {}
+    let limit = if cfg!(miri) { 1 << 13 } else { 1 << 16 };
+    let mut heap = Checked::new(limit);
+    for part in [3, 16, 64, 128, 640, 4096] {
+        while heap.try_allocate(limit / part) {}
     }
-    heap.reallocate_in_vain(30_000);
+    heap.reallocate_in_vain(limit / 2);
     let total = heap.free_all();
     heap.allocate_without_growth(total);
 }

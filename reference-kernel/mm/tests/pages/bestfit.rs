@@ -57,6 +57,10 @@ fn within(block: usize, pages: usize, hole: usize, length: usize) -> bool {
 fn the_smallest_extent_that_is_large_enough_is_taken_wherever_it_lies() {
     for lengths in [[4, 7, 12], [12, 7, 4], [7, 12, 4], [4, 12, 7]] {
         for (pages, best) in [(1, 4), (4, 4), (5, 7), (6, 7), (7, 7), (8, 12), (12, 12)] {
+            // One way to find an extent is the same memory accesses for any other length.
+            if cfg!(miri) && pages != 5 {
+                continue;
+            }
             let mut checked = some_pages();
             let holes = checked.holes(lengths);
             let block = checked.take(pages);

@@ -20,7 +20,7 @@ pub struct Sizes {
 }
 
 pub const SIZES: Sizes = if cfg!(miri) {
-    Sizes { cases: 4, requests: 60, most_pages: 16 }
+    Sizes { cases: 3, requests: 50, most_pages: 16 }
 } else {
     Sizes { cases: 150, requests: 400, most_pages: 2500 }
 };
