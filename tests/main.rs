@@ -2,6 +2,7 @@
 
 mod c_kernel;
 mod command;
+mod confinement;
 mod endings;
 mod handout;
 mod interruptions;

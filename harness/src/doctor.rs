@@ -5,9 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use landlock::{ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
-
 use crate::cache::Cache;
+use crate::confinement::{self, Confinement, Route, namespaces};
 use crate::kind::{Kind, Version};
 use crate::qemu;
 
@@ -63,7 +62,9 @@ pub fn examine<'k>(kinds: impl IntoIterator<Item = &'k Kind>, cache: Result<&Cac
     };
     add("cargo", tool("cargo"));
     add("rustc", tool("rustc"));
+    let mut sandbox = true;
     for kind in kinds {
+        sandbox &= qemu::has_sandbox(&kind.qemu.program);
         add(&kind.qemu.program, qemu(&kind.qemu.program, kind.qemu.minimum));
         if !kind.build.compilers.is_empty() {
             add("C compiler for RISC-V", c_compiler(&kind.build.compilers));
@@ -85,9 +86,11 @@ pub fn examine<'k>(kinds: impl IntoIterator<Item = &'k Kind>, cache: Result<&Cac
             );
         }
     }
-    add("Landlock", landlock());
-    add("user and network namespaces", namespaces());
-    add("seccomp", seccomp());
+    let confinement = Confinement::of_machine(sandbox);
+    add("user and network namespaces", namespaces(&confinement.namespaces));
+    for (what, state) in protections(&confinement) {
+        add(&what, state);
+    }
     findings
 }
 
@@ -236,66 +239,23 @@ fn space(root: &Path) -> State {
     }
 }
 
-/// The newest version of Landlock's interface that the kernel has, zero for none.
-///
-/// A ruleset is only made, and nothing is restricted by it.
-pub fn landlock_abi() -> u32 {
-    let has = |abi: ABI| {
-        let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-        let mut ruleset = ruleset.handle_access(AccessFs::from_all(abi))?;
-        if !AccessNet::from_all(abi).is_empty() {
-            ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
-        }
-        if !Scope::from_all(abi).is_empty() {
-            ruleset = ruleset.scope(Scope::from_all(abi))?;
-        }
-        ruleset.create()
-    };
-    let known = [(6, ABI::V6), (5, ABI::V5), (4, ABI::V4), (3, ABI::V3), (2, ABI::V2), (1, ABI::V1)];
-    known.into_iter().find(|(_, abi)| has(*abi).is_ok()).map_or(0, |(number, _)| number)
+/// The protections that this machine has for builders and QEMU.
+fn protections(confinement: &Confinement) -> impl Iterator<Item = (String, State)> {
+    confinement.protections().into_iter().map(|status| {
+        let what = format!("protection of {}", status.protection.name());
+        let state = match status.state {
+            confinement::State::InForce(how) => State::There(how),
+            confinement::State::Missing { why, remedy } => State::Wanting { why, remedy },
+        };
+        (what, state)
+    })
 }
 
-fn landlock() -> State {
-    // Version 4, of Linux 6.7, is the first that keeps a process from the network.
-    const NETWORK: u32 = 4;
-    match landlock_abi() {
-        0 => State::Wanting {
-            why: "the kernel has none: builds and QEMU cannot be kept from the file system".to_owned(),
-            remedy: "boot Linux 5.13 or later with `landlock` in the `lsm=` option".to_owned(),
-        },
-        abi if abi < NETWORK => State::Wanting {
-            why: format!("ABI {abi}: files are protected, the network is not"),
-            remedy: "boot Linux 6.7 or later".to_owned(),
-        },
-        abi => State::There(format!("ABI {abi}")),
-    }
-}
-
-fn namespaces() -> State {
-    let tried = Command::new("unshare").args(["--user", "--net", "true"]).stdin(Stdio::null()).output();
-    let why = match tried {
-        Ok(output) if output.status.success() => return State::There("can be made".to_owned()),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        Err(error) => format!("`unshare` cannot be started: {error}"),
-    };
-    let switch = |name: &str, value: &str| fs::read_to_string(name).is_ok_and(|text| text.trim() == value);
-    let remedy = if switch("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-    } else if switch("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        "sudo sysctl kernel.unprivileged_userns_clone=1"
-    } else {
-        "ask whoever runs this machine or container to allow user namespaces"
-    };
-    State::Wanting { why, remedy: remedy.to_owned() }
-}
-
-fn seccomp() -> State {
-    match fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail") {
-        Ok(actions) if actions.contains("errno") => State::There("filters".to_owned()),
-        _ => State::Wanting {
-            why: "the kernel has no filters of system calls".to_owned(),
-            remedy: "boot a kernel with CONFIG_SECCOMP_FILTER".to_owned(),
-        },
+/// Namespaces are not needed where there are other means, and make those stronger.
+fn namespaces(route: &Route) -> State {
+    match route {
+        Route::Privileged | Route::User => State::There("can be made".to_owned()),
+        Route::None(why) => State::Wanting { why: why.clone(), remedy: namespaces::remedy().to_owned() },
     }
 }
 

@@ -8,6 +8,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::confinement::policy::{Policy, Whose};
+use crate::confinement::{Protection, State, Status};
 use crate::oracle::finding::Finding;
 use crate::oracle::metrics::Instructions;
 use crate::subject::table::Table;
@@ -31,6 +33,9 @@ pub struct Grade {
     pub reproduce: String,
     /// With what it was graded.
     pub tools: Tools,
+    /// What builders and QEMU were confined with; absent where none was started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub confinement: Option<Confined>,
     /// Only a part of the lab was run (`--check`, `--session`); the points say nothing of the whole.
     pub partial: bool,
     /// The points of all checks that were run together.
@@ -117,6 +122,57 @@ pub struct Tools {
     /// Where the files came from that are neither the submission's nor the course's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub handout: Option<String>,
+}
+
+/// What the submission's code was confined with, while it was built and booted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Confined {
+    /// Whether all of it had to be there, but for what was waived: the code was somebody else's.
+    pub required: bool,
+    /// Protections that were allowed to be missing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub waived: Vec<Protection>,
+    /// Those in force, and by what.
+    pub in_force: BTreeMap<Protection, String>,
+    /// Those that were missing, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub missing: BTreeMap<Protection, String>,
+}
+
+impl Confined {
+    /// What is said of these protections.
+    pub fn of(policy: &Policy, protections: &[Status]) -> Self {
+        let mut confined = Self {
+            required: policy.whose == Whose::SomebodyElses,
+            waived: policy.waived.clone(),
+            in_force: BTreeMap::new(),
+            missing: BTreeMap::new(),
+        };
+        for Status { protection, state } in protections {
+            match state {
+                State::InForce(how) => confined.in_force.insert(*protection, how.clone()),
+                State::Missing { why, .. } => confined.missing.insert(*protection, why.clone()),
+            };
+        }
+        confined
+    }
+}
+
+/// In one line.
+impl fmt::Display for Confined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |protections: &BTreeMap<Protection, String>| {
+            protections.keys().map(|protection| protection.name()).collect::<Vec<_>>().join(", ")
+        };
+        write!(f, "build and QEMU, by protection of {}", names(&self.in_force))?;
+        match (self.missing.is_empty(), self.required) {
+            (true, _) => Ok(()),
+            (false, true) => write!(f, "; without {}, as allowed", names(&self.missing)),
+            (false, false) => {
+                write!(f, "; without {}, which your own code on your own machine needs not", names(&self.missing))
+            }
+        }
+    }
 }
 
 /// Points earned out of points to be had.

@@ -6,6 +6,7 @@
 pub mod base_tree;
 pub mod cache;
 pub mod cli;
+pub mod confinement;
 pub mod course;
 pub mod digest;
 pub mod doctor;
@@ -36,6 +37,7 @@ pub mod similar;
 pub mod source_tree;
 pub mod subject;
 pub mod submission;
+pub mod supervised;
 pub mod symbols;
 pub mod trace;
 pub mod write;

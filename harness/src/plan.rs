@@ -89,6 +89,7 @@ impl Planned {
             qemu,
             kernel: files.kernel.clone(),
             initrd: files.initrd.clone().unwrap_or_default(),
+            disk: files.disk.clone(),
             arguments,
             harts: session.harts,
             memory: session.memory,

@@ -42,14 +42,34 @@ pub fn with_help(error: &QemuError) -> String {
     format!("{error}; install it: apt-get install qemu-system-misc (`grader doctor` says more)")
 }
 
-/// QEMU's version as it prints it, when it is recent enough.
+/// What confines QEMU from within: it refuses itself to start programs and to change who it is or how it is scheduled.
+pub const SANDBOX: [&str; 2] = ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"];
+
+/// A QEMU that was asked about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its version as it prints it.
+    pub version: String,
+    /// Whether it knows [`SANDBOX`].
+    pub sandbox: bool,
+}
+
+/// QEMU, when it is recent enough.
 ///
 /// # Errors
 /// When it is missing, does not answer, or is too old.
-pub async fn version(qemu: &Qemu) -> Result<String, QemuError> {
+pub async fn find(qemu: &Qemu) -> Result<Found, QemuError> {
     let program = &qemu.program;
-    let output = Command::new(program).arg("--version").kill_on_drop(true).output().await;
-    let output = output.map_err(|cause| QemuError::Start { program: program.clone(), cause })?;
+    let ask = async |arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).arg("--version").kill_on_drop(true).output().await;
+        output.map_err(|cause| QemuError::Start { program: program.clone(), cause })
+    };
+    let mut sandbox = true;
+    let mut output = ask(&SANDBOX).await?;
+    if !output.status.success() {
+        sandbox = false;
+        output = ask(&[]).await?;
+    }
     let answer = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
     let Some((text, found)) = number(&answer).and_then(|text| Some((text, text.parse::<Version>().ok()?))) else {
         return Err(QemuError::Unknown { program: program.clone(), answer });
@@ -57,7 +77,13 @@ pub async fn version(qemu: &Qemu) -> Result<String, QemuError> {
     if found < qemu.minimum {
         return Err(QemuError::TooOld { program: program.clone(), found, minimum: qemu.minimum });
     }
-    Ok(text.to_owned())
+    Ok(Found { version: text.to_owned(), sandbox })
+}
+
+/// Whether a QEMU knows [`SANDBOX`].
+pub fn has_sandbox(program: &str) -> bool {
+    let asked = std::process::Command::new(program).args(SANDBOX).arg("--version").output();
+    asked.is_ok_and(|output| output.status.success())
 }
 
 /// The number in the line `QEMU emulator version 7.2.22 (Debian …)`.

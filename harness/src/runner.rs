@@ -11,9 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use crate::cache::Cache;
+use crate::confinement::Confinement;
+use crate::confinement::policy::{Policy, Unconfined};
 use crate::course::{Course, CourseError};
 use crate::event::{Event, Listener};
-use crate::grade::{Build, Grade, Times};
+use crate::grade::{Build, Confined, Grade, Times};
 use crate::grading::{self, Boots};
 use crate::image::Toolchain;
 use crate::kind::Kind;
@@ -45,6 +47,8 @@ pub struct Job<'a> {
     pub overlay: Overlay<'a>,
     /// The checks to be run.
     pub wanted: &'a BTreeSet<&'a str>,
+    /// What must hold before its code runs.
+    pub policy: &'a Policy,
     /// The seed that was asked for.
     pub seed: Choice,
     /// The command that does the same again, its seed left out.
@@ -74,6 +78,9 @@ pub enum RunError {
         #[source]
         cause: std::io::Error,
     },
+    /// The submission's code must not run unconfined.
+    #[error(transparent)]
+    Unconfined(#[from] Unconfined),
     /// Somebody pressed Ctrl-C, or the process was asked to end.
     #[error("finish: interrupted; nothing was graded")]
     Interrupted,
@@ -85,7 +92,9 @@ impl RunError {
         match self {
             Self::Course(error) => error.owner(),
             Self::SourceTree(error) => error.owner(),
-            Self::Keep(_) | Self::SeedKey { .. } | Self::Interrupted => crate::owner::Owner::Harness,
+            Self::Keep(_) | Self::SeedKey { .. } | Self::Unconfined(_) | Self::Interrupted => {
+                crate::owner::Owner::Harness
+            }
         }
     }
 }
@@ -118,6 +127,7 @@ struct Run<'a> {
     tree: SourceTree,
     seed: Seed,
     plan: Vec<Planned>,
+    confinement: Confinement,
     clock: Stopwatch,
 }
 
@@ -153,7 +163,7 @@ impl<'a> Run<'a> {
         let plan = plan::boots(job.lab, &job.kind.id, seed, |session| {
             checks.iter().any(|check| check.sessions.contains(&session.id))
         });
-        Ok(Self { job, tree, seed, plan, clock })
+        Ok(Self { job, tree, seed, plan, confinement: Confinement::none(), clock })
     }
 
     async fn go(mut self, listener: &mut dyn Listener) -> Result<Grade, RunError> {
@@ -167,7 +177,7 @@ impl<'a> Run<'a> {
         let mut grade = self.opening()?;
         let mut boots = Boots::new();
         let mut reference = Boots::new();
-        if let Some(toolchain) = self.tools(&mut grade).await
+        if let Some(toolchain) = self.tools(&mut grade).await?
             && let Some(image) = self.build(&toolchain, &mut grade, listener).await?
         {
             (boots, reference) = self.boot(&toolchain, &image, listener).await?;
@@ -183,14 +193,19 @@ impl<'a> Run<'a> {
         Ok(grade)
     }
 
-    /// Names the tools in the grade; `None` when one is missing, and the grade says which.
-    async fn tools(&self, grade: &mut Grade) -> Option<Toolchain> {
+    /// Names the tools and protections in the grade; `None` when a tool is missing, and the grade says which.
+    async fn tools(&mut self, grade: &mut Grade) -> Result<Option<Toolchain>, RunError> {
         let job = self.job;
         let own_tree = job.course.root.join(job.kind.source.as_deref().unwrap_or(std::path::Path::new("")));
-        let (qemu, toolchain) = tokio::join!(qemu::version(&job.kind.qemu), Toolchain::of(&job.kind.build, &own_tree));
-        match (qemu, toolchain) {
+        let (qemu, toolchain) = tokio::join!(qemu::find(&job.kind.qemu), Toolchain::of(&job.kind.build, &own_tree));
+        let sandbox = qemu.as_ref().map_or(true, |qemu| qemu.sandbox);
+        self.confinement = Confinement::of_machine(sandbox);
+        let protections = self.confinement.protections();
+        grade.confinement = Some(Confined::of(job.policy, &protections));
+        job.policy.admits(&protections)?;
+        Ok(match (qemu, toolchain) {
             (Ok(qemu), Ok(toolchain)) => {
-                grade.tools.qemu = qemu;
+                grade.tools.qemu = qemu.version;
                 grade.tools.compiler = first_line(&toolchain.verbose);
                 Some(toolchain)
             }
@@ -202,7 +217,7 @@ impl<'a> Run<'a> {
                 grade.build = build::error_of(&error);
                 None
             }
-        }
+        })
     }
 }
 

@@ -30,13 +30,43 @@ pub enum Overlay<'a> {
     Mutant(&'a Mutant),
 }
 
+/// Whose files a tree has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The course's own solution: what goes wrong with it is ours.
+    Reference,
+    /// Another of the course's: a starter, a mutant, another solution.
+    Course,
+    /// Some are a submission's.
+    Submission,
+}
+
+impl Origin {
+    fn of(overlay: Overlay<'_>) -> Self {
+        match overlay {
+            Overlay::Reference => Self::Reference,
+            Overlay::Submission(_) => Self::Submission,
+            Overlay::Starter | Overlay::Solution(_) | Overlay::Mutant(_) => Self::Course,
+        }
+    }
+
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "own",
+            Self::Course => "laid-in",
+            Self::Submission => "submission",
+        }
+    }
+}
+
 /// A tree of files in memory, as it will be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceTree {
     /// The files that the lab takes, with their contents in this tree.
     pub taken: BTreeMap<PathBuf, Vec<u8>>,
-    /// Whether every file is the course's own, so that what goes wrong with it is ours.
-    pub own: bool,
+    /// Whose files they are.
+    pub origin: Origin,
     /// SHA-256, in hex, over paths, permissions and contents.
     pub digest: String,
     files: BTreeMap<PathBuf, SourceFile>,
@@ -146,7 +176,7 @@ impl SourceTree {
         });
         let names: Vec<_> = names.collect();
         let digest = digest::of_parts(names.iter().map(|(name, content)| (name.as_bytes(), *content)));
-        Ok(Self { taken, own: matches!(overlay, Overlay::Reference), digest, files })
+        Ok(Self { taken, origin: Origin::of(overlay), digest, files })
     }
 
     /// Whether the tree has a file at this path.

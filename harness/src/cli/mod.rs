@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cache::Cache;
+use crate::confinement::Protection;
 use crate::course::Course;
 use crate::lab::read::Judges;
 use crate::oracle;
@@ -33,6 +34,13 @@ struct Command {
     course: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,
+}
+
+/// A protection by its name.
+fn protection(name: &str) -> Result<Protection, String> {
+    let names = || Protection::ALL.map(Protection::name).join(", ");
+    let found = Protection::ALL.into_iter().find(|protection| protection.name() == name);
+    found.ok_or_else(|| format!("there is no such protection; there are {}", names()))
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all checks passed, 1 some check failed, 2 the command or a lab is wrong, \
@@ -85,6 +93,10 @@ struct Run {
     /// branch unless it is given [default: $GRADER_HANDOUT]
     #[arg(long, value_name = "REPO[@REV]")]
     handout: Option<String>,
+    /// Grade somebody else's code though this machine lacks these protections, with commas: files, network, privileges,
+    /// processes, limits, disk, qemu (`grader doctor` says which it has)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = protection)]
+    allow_unconfined: Vec<Protection>,
     /// Draw the operations from this seed: a number, or "random" [default: derived from the submission]
     #[arg(long, value_name = "N", default_value = None)]
     seed: Option<seed::Choice>,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::failure::Failure;
 use super::{Context, Reports, Run, judges, terminal};
 use crate::cache::Cache;
+use crate::confinement::policy::{Policy, Whose};
 use crate::event::Listener;
 use crate::grade::{Grade, Outcome};
 use crate::lab::{Deadline, KindId, Lab, LabId};
@@ -68,6 +69,7 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
         submission: &submission,
         overlay,
         wanted: &wanted,
+        policy: &policy(options),
         seed: options.seed.unwrap_or_default(),
         command: &command,
         folder: Some(&folder),
@@ -178,6 +180,12 @@ pub fn publish(grade: &Grade, reports: &Reports) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Whoever names a repository grades somebody else's.
+fn policy(options: &Run) -> Policy {
+    let whose = if options.repo.is_some() { Whose::SomebodyElses } else { Whose::Own };
+    Policy { whose, waived: options.allow_unconfined.clone() }
+}
+
 fn request(options: &Run) -> Request {
     let pick = match (&options.branch, &options.rev, options.worktree) {
         (Some(branch), ..) => Pick::Branch(branch.clone()),
@@ -228,6 +236,10 @@ fn command(options: &Run) -> String {
     option("--handout", &options.handout);
     for trace in &options.trace {
         words.push(format!("--trace {}", quoted(&trace.display().to_string())));
+    }
+    if !options.allow_unconfined.is_empty() {
+        let names: Vec<&str> = options.allow_unconfined.iter().map(|protection| protection.name()).collect();
+        words.push(format!("--allow-unconfined {}", names.join(",")));
     }
     if options.worktree {
         words.push("--worktree".to_owned());

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use super::failure::Failure;
 use super::run::finish;
 use super::{Context, Selftest, judges, terminal};
+use crate::confinement::policy::Policy;
 use crate::event::Silent;
 use crate::grade::{Build, Grade, Points, Verdict};
 use crate::kind::Kind;
@@ -233,6 +234,7 @@ fn grade(
         submission: &submission,
         overlay: solution.overlay(),
         wanted: &wanted,
+        policy: &Policy::own(),
         seed: Choice::Derived,
         command: &command,
         folder: None,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
 use crate::cache::CacheError;
+use crate::confinement::CageError;
+use crate::confinement::watch::TooMuch;
 use crate::owner::Owner;
 
 /// Why nothing could be built, through no fault of the submission.
@@ -20,6 +22,26 @@ pub enum BuildError {
         /// What the system says.
         #[source]
         cause: io::Error,
+    },
+    /// A program is there and cannot be run as it must be.
+    #[error("start `{program}`")]
+    Start {
+        /// The program.
+        program: String,
+        /// What failed.
+        #[source]
+        cause: io::Error,
+    },
+    /// A builder cannot be confined.
+    #[error("confine the build")]
+    Confine(#[from] CageError),
+    /// A build of the course's own uses more than builds may.
+    #[error("run {command}: it {what}")]
+    TooMuch {
+        /// The command.
+        command: String,
+        /// Of what.
+        what: TooMuch,
     },
     /// The toolchain cannot make code for the kernel's machine.
     #[error("build for {target}: the toolchain has no such target; install it: rustup target add {target}")]

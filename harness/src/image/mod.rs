@@ -4,6 +4,7 @@ pub mod diagnostic;
 mod error;
 pub mod initrd;
 mod process;
+mod scratch;
 pub mod storage;
 mod store;
 mod toolchain;
@@ -13,13 +14,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cache::{Cache, CacheError, Lock};
+use crate::confinement::{self, Confinement};
 use crate::course::Course;
 use crate::digest;
 use crate::kind::{self, Kind, Messages};
-use crate::source_tree::SourceTree;
+use crate::source_tree::{Origin, SourceTree};
 
 pub use diagnostic::{Diagnostic, Level, Place};
 pub use error::BuildError;
+use process::RunError;
+use scratch::Scratch;
 pub use store::Image;
 pub use toolchain::Toolchain;
 
@@ -40,6 +44,8 @@ pub struct Order<'a> {
     pub root: &'a Path,
     /// Where trees and images are kept.
     pub cache: &'a Cache,
+    /// What the builder is confined with.
+    pub confinement: &'a Confinement,
 }
 
 /// What became of a build.
@@ -54,6 +60,8 @@ pub enum Outcome {
 /// Why a compiler refused a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
+    /// What the builder did and must not, where that is why.
+    pub reason: Option<String>,
     /// What it said, errors and warnings in its order.
     pub diagnostics: Vec<Diagnostic>,
     /// How many more there were than are kept.
@@ -63,6 +71,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    fn for_reason(reason: String) -> Self {
+        Self { reason: Some(reason), diagnostics: Vec::new(), omitted: 0, log: String::new() }
+    }
+
     /// The first error, which the others often follow from.
     pub fn first_error(&self) -> Option<&Diagnostic> {
         self.diagnostics.iter().find(|diagnostic| diagnostic.level == Level::Error)
@@ -107,22 +119,26 @@ pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> R
         return Ok(Outcome::Built(image));
     }
 
-    // The course's own tree and those with files laid in are kept apart, so that neither undoes the other's builds.
-    let family = format!("{}-{}", order.kind.id, if order.tree.own { "own" } else { "laid-in" });
+    // The course's own tree and its other solutions are kept apart, so that neither undoes the other's builds. Nothing
+    // of a submission's is kept: what a build leaves could be meant for the next one.
+    let origin = order.tree.origin;
+    let family = format!("{}-{}", order.kind.id, origin.name());
     let names: Vec<String> = (0..TREES).map(|number| format!("{family}-{number}")).collect();
     let (_tree, index) =
         lock(order.cache, &names.iter().map(|name| format!("tree-{name}")).collect::<Vec<_>>(), progress).await?;
-    let folder = order.cache.folder("trees")?.join(&names[index]);
-    let ignore = &order.kind.ignore;
-    if order.kind.build.clean {
-        match std::fs::remove_dir_all(&folder) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(BuildError::io(&folder, cause)),
-            _ => {}
-        }
+    let root = order.cache.folder("builds")?.join(&names[index]);
+    if order.kind.build.clean || origin == Origin::Submission {
+        Scratch::clear(&root)?;
     }
-    order.tree.materialise(&folder, ignore).map_err(|(path, cause)| BuildError::io(path, cause))?;
+    let scratch = Scratch::at(root.clone()).map_err(|cause| BuildError::io(&root, cause))?;
+    let laid_in = order.tree.materialise(&scratch.tree, &order.kind.ignore);
+    laid_in.map_err(|(path, cause)| BuildError::io(path, cause))?;
     progress(Progress::Compiling);
-    Build::prepare(order, &folder).await?.run(&key, own_tree.as_deref(), progress).await
+    let built = Build::prepare(order, &scratch).await?.run(&key, own_tree.as_deref(), progress).await;
+    if origin == Origin::Submission {
+        Scratch::clear(&root)?;
+    }
+    built
 }
 
 /// Waits for the first of several locks that is free; the answer says which.
@@ -172,7 +188,7 @@ impl Order<'_> {
 /// A build in a tree on disk.
 struct Build<'a> {
     order: &'a Order<'a>,
-    folder: &'a Path,
+    scratch: &'a Scratch,
     values: BTreeMap<&'static str, String>,
 }
 
@@ -199,7 +215,8 @@ impl Said {
 }
 
 impl<'a> Build<'a> {
-    async fn prepare(order: &'a Order<'a>, folder: &'a Path) -> Result<Self, BuildError> {
+    async fn prepare(order: &'a Order<'a>, scratch: &'a Scratch) -> Result<Self, BuildError> {
+        let folder = scratch.tree.as_path();
         let text = |path: &Path| path.display().to_string();
         let compiler = &order.toolchain.compiler;
         if !order.kind.build.compilers.is_empty() {
@@ -210,7 +227,7 @@ impl<'a> Build<'a> {
                 ("tree", text(folder)),
                 ("features", order.features.join(",")),
             ]);
-            return Ok(Self { order, folder, values });
+            return Ok(Self { order, scratch, values });
         }
         let sysroot = toolchain::sysroot(folder).await?;
         let target = order.kind.build.target.clone().unwrap_or_default();
@@ -225,7 +242,7 @@ impl<'a> Build<'a> {
             ("rust-source", text(&sysroot.join("lib/rustlib/src/rust"))),
             ("rust-commit", order.toolchain.commit.clone()),
         ]);
-        Ok(Self { order, folder, values })
+        Ok(Self { order, scratch, values })
     }
 
     fn fill(&self, text: &str) -> String {
@@ -238,7 +255,12 @@ impl<'a> Build<'a> {
         own_tree: Option<&Path>,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Outcome, BuildError> {
-        let (mut status, mut said, mut log) = self.command().await?;
+        let (mut status, mut said, mut log) = match self.command().await {
+            Err(BuildError::TooMuch { what, .. }) if self.order.tree.origin == Origin::Submission => {
+                return Ok(Outcome::Refused(Refusal::for_reason(format!("its build {what}"))));
+            }
+            ran => ran?,
+        };
         if let Some(own_tree) = own_tree
             && !status.success()
             && said.diagnostics.is_empty()
@@ -257,18 +279,18 @@ impl<'a> Build<'a> {
         let ours = diagnostics.iter().filter(|diagnostic| diagnostic.place.is_none());
         let full = |text: &str| text.contains("No space left on device") || text.contains("os error 28");
         if full(&log) || ours.into_iter().any(|diagnostic| full(&diagnostic.message)) {
-            return Err(BuildError::DiskFull { path: self.folder.to_owned() });
+            return Err(BuildError::DiskFull { path: self.scratch.tree.clone() });
         }
         // Source can crash a compiler; only the system kills one, when memory runs out.
-        let crashed = !self.order.tree.own && log.contains("(signal: ");
+        let crashed = self.order.tree.origin != Origin::Reference && log.contains("(signal: ");
         if log.contains("(signal: 9, SIGKILL") || !(has_error || crashed) {
             let command = self.shown();
             return Err(BuildError::Failed { command, status: status.to_string(), log: last_lines(&log) });
         }
-        if self.order.tree.own {
+        if self.order.tree.origin == Origin::Reference {
             return Err(BuildError::OwnTree { diagnostics, log: last_lines(&log) });
         }
-        Ok(Outcome::Refused(Refusal { diagnostics, omitted: said.omitted, log }))
+        Ok(Outcome::Refused(Refusal { reason: None, diagnostics, omitted: said.omitted, log }))
     }
 
     fn shown(&self) -> String {
@@ -278,7 +300,8 @@ impl<'a> Build<'a> {
     async fn command(&self) -> Result<(std::process::ExitStatus, Said, String), BuildError> {
         let build = &self.order.kind.build;
         let arguments: Vec<String> = build.command.iter().map(|text| self.fill(text)).collect();
-        let mut command = toolchain::command(&arguments[0], self.folder);
+        let folder = &self.scratch.tree;
+        let mut command = toolchain::command(&arguments[0], folder);
         command.args(&arguments[1..]);
         command.envs(build.environment.iter().map(|(name, text)| (name, self.fill(text))));
         if build.messages == Messages::Cargo {
@@ -287,7 +310,10 @@ impl<'a> Build<'a> {
         let mut said = Said::default();
         let tree = self.order.tree;
         let has = |path: &Path| tree.has(path);
-        let run = process::run(command, build.limit, |line| {
+        let programs = [arguments[0].as_str(), &self.order.toolchain.compiler, "rustc"];
+        self.scratch.confine(&mut command, self.order.confinement, &programs, build.limit)?;
+        let allowance = self.scratch.allowance();
+        let run = process::run(command, build.limit, Some(&allowance), |line| {
             let diagnostic = match build.messages {
                 Messages::Cargo => diagnostic::from_cargo(line),
                 Messages::Plain => {
@@ -304,8 +330,8 @@ impl<'a> Build<'a> {
             }
         });
         let finished = run.await;
-        let finished = finished
-            .map_err(|error| toolchain::run_error(error, &arguments[0], &self.shown(), build.limit, self.folder))?;
+        let finished =
+            finished.map_err(|error| toolchain::run_error(error, &arguments[0], &self.shown(), build.limit, folder))?;
         if build.messages == Messages::Plain {
             // Compilers that make runs write their messages there.
             for diagnostic in finished.errors.lines().filter_map(diagnostic::from_plain) {
@@ -328,24 +354,26 @@ impl<'a> Build<'a> {
             let (folder, command) = (own_tree.to_owned(), shown.clone());
             BuildError::Dependencies { folder, command, log: last_lines(log) }
         };
-        match process::run(command, FETCH_LIMIT, |_| {}).await {
+        confinement::keep(&mut command);
+        match process::run(command, FETCH_LIMIT, None, |_| {}).await {
             Ok(finished) if finished.status.success() => Ok(()),
             Ok(finished) => Err(failed(&finished.errors)),
-            Err(process::RunError::Overtime) => Err(failed("it did not end in time")),
+            Err(RunError::Overtime) => Err(failed("it did not end in time")),
             Err(error) => Err(toolchain::run_error(error, &arguments[0], &shown, FETCH_LIMIT, own_tree)),
         }
     }
 
     fn keep(&self, key: &str, warnings: Vec<Diagnostic>) -> Result<Image, BuildError> {
         let build = &self.order.kind.build;
-        let kernel = self.folder.join(self.fill(&build.kernel));
+        let kernel = self.scratch.tree.join(self.fill(&build.kernel));
         let program = |text: &String| {
-            let path = self.folder.join(self.fill(text));
+            let path = self.scratch.tree.join(self.fill(text));
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             (name, path)
         };
-        let disk = build.disk.as_ref().map(|disk| self.folder.join(self.fill(disk)));
-        let outputs = store::Outputs { kernel, disk, programs: build.programs.iter().map(program).collect() };
+        let disk = build.disk.as_ref().map(|disk| self.scratch.tree.join(self.fill(disk)));
+        let programs = build.programs.iter().map(program).collect();
+        let outputs = store::Outputs { root: self.scratch.tree.clone(), kernel, disk, programs };
         store::keep(self.order.cache, key, &outputs, warnings)
     }
 }

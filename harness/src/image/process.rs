@@ -1,17 +1,21 @@
-//! Runs a builder to its end, in a process group of its own, with bounds on time and on what is kept of its output.
+//! Runs a builder to its end, with bounds on time, on what it uses, and on what is kept of its output.
 
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, ChildStdout};
+
+use crate::confinement::watch::{Allowance, TooMuch};
+use crate::supervised::{Started, Supervised};
 
 /// The longest line that is kept; of a longer one, nothing is.
 const LINE: usize = 4 << 20;
 /// How much of a stream's end is kept as a log.
 const LOG: usize = 256 << 10;
+/// How long processes that were ended may take for it: the system has much to tidy up after a builder.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// How a process ended, and the end of what it wrote.
 #[derive(Debug)]
@@ -27,48 +31,50 @@ pub enum RunError {
     Spawn(io::Error),
     Io(io::Error),
     Overtime,
+    TooMuch(TooMuch),
 }
 
-/// Everything that a builder started, ended when this is dropped: after an error, at a deadline, on cancellation.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It fails where nothing is left, which is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
+/// Runs a command that something [keeps](crate::confinement::keep); `on_line` gets every line of its standard output.
+///
+/// Nothing that it started is left when this answers; when it is dropped, it is ended at once and gone soon after.
+pub async fn run(
+    mut command: Command,
+    limit: Duration,
+    allowance: Option<&Allowance>,
+    mut on_line: impl FnMut(&[u8]) + Send,
+) -> Result<Finished, RunError> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Started { mut process, stdout, stderr } = Supervised::start(command).await.map_err(RunError::Spawn)?;
+    let stdout = ChildStdout::from_std(stdout.expect("it is piped")).map_err(RunError::Io)?;
+    let stderr = ChildStderr::from_std(stderr.expect("it is piped")).map_err(RunError::Io)?;
+    let watched = watch(process.pid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned()), allowance);
+    let mut errors = Vec::new();
+    let ended = {
+        let all = async { tokio::try_join!(lines(stdout, &mut on_line), tail(stderr, &mut errors), process.exit()) };
+        tokio::select! {
+            biased;
+            ended = all => ended.map(|(.., status)| status).map_err(RunError::Io),
+            excess = watched => Err(RunError::TooMuch(excess)),
+            () = tokio::time::sleep(limit) => Err(RunError::Overtime),
+        }
+    };
+    match ended {
+        Ok(status) => Ok(Finished { status, errors: String::from_utf8_lossy(&errors).into_owned() }),
+        Err(error) => {
+            process.kill();
+            // Its folder is taken away next, and nobody must be there to fill it again.
+            let _ = tokio::time::timeout(ENDING, process.exit()).await;
+            Err(error)
         }
     }
 }
 
-/// Runs a command; `on_line` gets every line of its standard output.
-pub async fn run(
-    mut command: Command,
-    limit: Duration,
-    mut on_line: impl FnMut(&[u8]) + Send,
-) -> Result<Finished, RunError> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
-    let mut child = command.spawn().map_err(RunError::Spawn)?;
-    let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-    let stdout = child.stdout.take().expect("it is piped");
-    let stderr = child.stderr.take().expect("it is piped");
-    let all = async {
-        let mut errors = Vec::new();
-        let read = async { tokio::try_join!(lines(stdout, &mut on_line), tail(stderr, &mut errors)) };
-        // A process that outlives the builder may hold the pipes open: the builder's end is the end.
-        let status = tokio::select! {
-            biased;
-            read = read => { read?; child.wait().await? }
-            status = async { let status = child.wait().await; tokio::time::sleep(Duration::from_millis(500)).await; status } => status?,
-        };
-        io::Result::Ok(Finished { status, errors: String::from_utf8_lossy(&errors).into_owned() })
-    };
-    let finished = tokio::time::timeout(limit, all).await;
-    drop(group);
-    finished.map_err(|_| RunError::Overtime)?.map_err(RunError::Io)
+async fn watch(process: Option<u32>, allowance: Option<&Allowance>) -> TooMuch {
+    match (process, allowance) {
+        (Some(process), Some(allowance)) => allowance.watch(process).await,
+        _ => std::future::pending().await,
+    }
 }
-
 async fn lines(mut stream: impl AsyncRead + Unpin, on_line: &mut (impl FnMut(&[u8]) + Send)) -> io::Result<()> {
     let mut chunk = vec![0; 64 << 10];
     let mut line: Vec<u8> = Vec::new();

@@ -89,6 +89,8 @@ pub fn find(cache: &Cache, key: &str) -> Option<Image> {
 /// What a build left.
 #[derive(Debug)]
 pub struct Outputs {
+    /// The folder that it was allowed to write to.
+    pub root: PathBuf,
     /// The kernel's ELF file.
     pub kernel: PathBuf,
     /// The disk image.
@@ -97,15 +99,32 @@ pub struct Outputs {
     pub programs: BTreeMap<String, PathBuf>,
 }
 
+/// Reads a file that a build left in its folder. We may read what it may not, so a link that leads out of there would
+/// make a kernel of somebody else's secrets. Nobody is there to change the folder any more.
+fn read_own(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    let within = path.strip_prefix(root).map_err(io::Error::other)?;
+    let mut walked = root.to_owned();
+    for part in within.components() {
+        walked.push(part);
+        if fs::symlink_metadata(&walked)?.is_symlink() {
+            return Err(io::Error::other(format!("{} is a symbolic link", walked.display())));
+        }
+    }
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    fs::read(path)
+}
+
 /// Keeps what a build left under a key.
 pub fn keep(cache: &Cache, key: &str, outputs: &Outputs, warnings: Vec<Diagnostic>) -> Result<Image, BuildError> {
-    let read = |path: &Path| match fs::read(path) {
+    let Outputs { root, kernel, disk, programs } = outputs;
+    let read = |path: &Path| match read_own(root, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(BuildError::OutputMissing { path: path.to_owned() })
         }
         content => content.map_err(|cause| BuildError::io(path, cause)),
     };
-    let Outputs { kernel, disk, programs } = outputs;
     let mut contents = vec![("kernel".to_owned(), read(kernel)?)];
     if let Some(path) = disk {
         contents.push(("disk".to_owned(), read(path)?));

@@ -2,12 +2,12 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
-
-use tokio::process::Command;
 
 use super::error::BuildError;
 use super::process;
+use crate::confinement;
 use crate::kind;
 
 /// What a compiler says of itself: `rustc -vV`, or `--version` of a C compiler.
@@ -26,15 +26,12 @@ pub struct Toolchain {
 /// How to get a toolchain.
 pub const REMEDY: &str = "install rustup (https://rustup.rs), then type: rustup default stable";
 
-/// The variables that a builder gets of ours: where its tools and caches are, and how a network is reached. Everything
-/// else could change what is built.
-const KEPT: [&str; 17] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
+/// The variables that a builder gets of ours: where its tools and caches are. Everything else could change what is
+/// built.
+const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+
+/// Those that say how a network is reached, for what fetches.
+pub(super) const NETWORK: [&str; 12] = [
     "RUSTUP_DIST_SERVER",
     "RUSTUP_AUTO_INSTALL",
     "HTTP_PROXY",
@@ -44,15 +41,16 @@ const KEPT: [&str; 17] = [
     "http_proxy",
     "https_proxy",
     "no_proxy",
+    "all_proxy",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 ];
 
-/// A command that sees only the environment of [`KEPT`].
+/// A command that sees only the environment of [`KEPT`] and [`NETWORK`].
 pub(super) fn command(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env_clear();
-    command.envs(KEPT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+    command.envs(KEPT.iter().chain(&NETWORK).filter_map(|name| Some((name, env::var_os(name)?))));
     command.env("LC_ALL", "C.UTF-8").env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
     command
 }
@@ -103,8 +101,17 @@ pub(super) fn has_target(sysroot: &Path, target: &str) -> bool {
 
 /// Where Cargo keeps the sources of dependencies.
 pub(super) fn cargo_home() -> PathBuf {
-    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
-    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
+    home_of("CARGO_HOME", ".cargo")
+}
+
+/// Where rustup keeps toolchains.
+pub(super) fn rustup_home() -> PathBuf {
+    home_of("RUSTUP_HOME", ".rustup")
+}
+
+fn home_of(variable: &str, folder: &str) -> PathBuf {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(folder));
+    env::var_os(variable).map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 
 async fn rustc(folder: &Path, arguments: &[&str]) -> Result<String, BuildError> {
@@ -117,8 +124,9 @@ async fn say(program: &str, arguments: &[&str], folder: &Path) -> Result<String,
     let shown = || format!("{program} {}", arguments.join(" "));
     let mut command = command(program, folder);
     command.args(arguments);
+    confinement::keep(&mut command);
     let mut text = String::new();
-    let run = process::run(command, LIMIT, |line| {
+    let run = process::run(command, LIMIT, None, |line| {
         text.push_str(&String::from_utf8_lossy(line));
         text.push('\n');
     });
@@ -138,6 +146,10 @@ pub(super) fn run_error(
     folder: &Path,
 ) -> BuildError {
     match error {
+        // Only what the system says itself is about the program; the rest is about confining it.
+        process::RunError::Spawn(cause) if cause.raw_os_error().is_none() => {
+            BuildError::Start { program: program.to_owned(), cause }
+        }
         process::RunError::Spawn(cause) => {
             let remedy = match program {
                 "cargo" | "rustc" => REMEDY.to_owned(),
@@ -150,5 +162,6 @@ pub(super) fn run_error(
         }
         process::RunError::Io(cause) => BuildError::io(folder, cause),
         process::RunError::Overtime => BuildError::Overtime { command: command.to_owned(), limit: limit.as_secs() },
+        process::RunError::TooMuch(what) => BuildError::TooMuch { command: command.to_owned(), what },
     }
 }

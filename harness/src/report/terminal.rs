@@ -61,6 +61,7 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
     early_ends(grade, theme, &mut lines);
     ignored(grade, theme, &mut lines);
     lines.push(String::new());
+    lines.extend(grade.confinement.iter().map(|confined| format!("{:>12} {confined}", "Confined")));
     lines.push(total(grade, theme));
     let mut text = lines.join("\n");
     text.push('\n');

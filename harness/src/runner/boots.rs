@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Run, RunError, chain, seconds};
+use crate::confinement::Confinement;
 use crate::event::{Event, Listener, Side};
 use crate::excerpt::{self, Places};
 use crate::grading::{Booted, Boots};
@@ -90,12 +91,13 @@ impl Run<'_> {
                 };
                 let (turns, tell) = (job.turns.clone(), tell.clone());
                 let kernel = image.kernel.clone();
+                let confinement = self.confinement.clone();
                 tasks.spawn(async move {
                     let turn = turns.take(weight).await;
                     let _ = tell.send(Happened::Started(planned.id.clone()));
                     let from = Instant::now();
                     let booted = match boot {
-                        Ok(boot) => run_boot(&boot, &kernel).await,
+                        Ok(boot) => run_boot(&boot, &confinement, &kernel).await,
                         Err(reason) => Booted::Failed(format!("failed to {reason}")),
                     };
                     drop(turn);
@@ -159,7 +161,13 @@ fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Re
         let written = std::fs::write(&name, content).map_err(|error| format!("write {}: {error}", name.display()));
         written.map(|()| name)
     };
-    let mut files = BootFiles { kernel: image.kernel.clone(), initrd: None, disk: image.disk.clone() };
+    let mut files = BootFiles { kernel: image.kernel.clone(), initrd: None, disk: None };
+    if let Some(disk) = &image.disk {
+        // What a machine writes to its disk is for nobody to read but itself.
+        let own = name.with_extension("disk");
+        std::fs::copy(disk, &own).map_err(|error| format!("copy {} to {}: {error}", disk.display(), own.display()))?;
+        files.disk = Some(own);
+    }
     match &kind.script {
         Script::Initrd => {
             let packed = image.initrd(&planned.script, &planned.files).map_err(|error| chain(&error))?;
@@ -176,8 +184,8 @@ fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Re
 }
 
 /// Boots, and names the addresses that the transcript ends with.
-async fn run_boot(boot: &Boot, kernel: &Path) -> Booted {
-    match session::run(boot, |_| {}, std::future::pending()).await {
+async fn run_boot(boot: &Boot, confinement: &Confinement, kernel: &Path) -> Booted {
+    match session::run(boot, confinement, |_| {}, std::future::pending()).await {
         Err(error) => {
             let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
             Booted::Failed(format!("failed to {}{help}", chain(&error)))

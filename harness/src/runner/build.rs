@@ -40,7 +40,10 @@ impl Run<'_> {
                     .filter_map(|said| said.place.as_ref())
                     .map(|place| format!("{}:{}:{}", place.file, place.line, place.column));
                 let first = refusal.first_error().map(|error| format!(": {}", error.message)).unwrap_or_default();
-                let reason = format!("the submission does not compile{first}");
+                let reason = match &refusal.reason {
+                    Some(reason) => format!("the submission cannot be built: {reason}"),
+                    None => format!("the submission does not compile{first}"),
+                };
                 grade.build = Build::Refused { reason, places: places.collect(), diagnostics };
                 Ok(None)
             }
@@ -65,7 +68,16 @@ impl Run<'_> {
             Side::Submission => job.submission.root.as_path(),
             Side::Reference => Path::new(""),
         };
-        let order = Order { course: job.course, kind: job.kind, tree, features, root, cache: job.cache, toolchain };
+        let order = Order {
+            course: job.course,
+            kind: job.kind,
+            tree,
+            features,
+            root,
+            cache: job.cache,
+            toolchain,
+            confinement: &self.confinement,
+        };
         listener.event(&Event::BuildStarted(side));
         let _turn = job.turns.take(1).await;
         let from = Instant::now();

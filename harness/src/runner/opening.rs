@@ -33,6 +33,7 @@ impl Run<'_> {
                     From::Handout { repository, name, commit } => Some(format!("{name} of {repository} at {commit}")),
                 },
             },
+            confinement: None,
             partial: job.wanted.len() < all,
             points: Score::default(),
             build: Build::Built { source: self.tree.digest.clone() },

@@ -1,6 +1,7 @@
 //! One boot of an image: QEMU is started, its serial line read, and whatever happens, it is ended.
 
 mod command;
+mod confine;
 mod last_words;
 mod process;
 mod run;
@@ -27,6 +28,9 @@ pub struct Boot {
     pub kernel: PathBuf,
     /// The initrd's file.
     pub initrd: PathBuf,
+    /// The disk's file, which an argument of QEMU's names; it is this boot's own.
+    #[serde(skip)]
+    pub disk: Option<PathBuf>,
     /// The kernel's boot arguments.
     pub arguments: String,
     /// Harts.

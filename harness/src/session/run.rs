@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::MemfdFlags;
 use tokio::time::MissedTickBehavior;
 
+use super::confine::confine;
 use super::last_words::LastWords;
 use super::process::{Exit, Output, Supervised};
 use super::watch::{self, Watch};
 use super::{Boot, Stop, Transcript, command};
+use crate::confinement::{self, Confinement};
 use crate::lab::SessionId;
 use crate::owner::Owner;
 
@@ -133,6 +135,7 @@ impl BootError {
 
 /// Boots an image and reads its serial line until the machine is off or must be ended.
 ///
+/// QEMU is kept in by what the machine has for that, `confined`.
 /// `on` is called with new output and at least every second. The boot is ended early, with
 /// [`BootError::Cancelled`], when `cancel` completes. Nothing that was started is left when the future has
 /// completed; when it is dropped, QEMU is killed at once and reaped soon after.
@@ -141,12 +144,14 @@ impl BootError {
 /// Whatever keeps QEMU from running at all; each is the harness's fault. See [`BootError::help`].
 pub async fn run(
     boot: &Boot,
+    confined: &Confinement,
     mut on: impl FnMut(Progress<'_>),
     cancel: impl Future<Output = ()>,
 ) -> Result<Transcript, BootError> {
     let session = || boot.session.clone();
     let broken = |cause| BootError::Serial { session: session(), cause };
-    let (program, arguments) = command::line(boot).ok_or_else(|| BootError::NoProgram { session: session() })?;
+    let line = command::line(boot, confined.qemu_sandbox);
+    let (program, arguments) = line.ok_or_else(|| BootError::NoProgram { session: session() })?;
 
     let mut serial = Tail::new("serial line", boot.output_limit.saturating_add(1)).map_err(broken)?;
     let mut messages = Tail::new("standard error", MESSAGE_LIMIT).map_err(broken)?;
@@ -157,13 +162,11 @@ pub async fn run(
     };
     let mut command = Command::new(program);
     command.args(arguments);
+    let spawn = |cause| BootError::Spawn { session: session(), program: program.into(), cause };
+    confine(&mut command, boot, confined).map_err(|error| spawn(error.into()))?;
 
     let started = Instant::now();
-    let mut qemu = Supervised::start(command, output).await.map_err(|cause| BootError::Spawn {
-        session: session(),
-        program: program.into(),
-        cause,
-    })?;
+    let mut qemu = Supervised::start(command, output).await.map_err(|cause| spawn(confinement::explain(cause)))?;
 
     let mut cancel = pin!(cancel);
     let mut watch = Watch::new(boot);

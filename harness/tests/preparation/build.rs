@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use grader::confinement::Confinement;
 use grader::course::Course;
 use grader::image::{self, BuildError, Image, Level, Order, Outcome, Progress, Refusal, Toolchain};
 use grader::lab::{mutant, solution};
@@ -38,6 +39,7 @@ impl Fake {
                 toolchain: &toolchain,
                 root: Path::new(root),
                 cache: &self.cache,
+                confinement: &confinement(),
             };
             image::build(&order, &|step| progress.lock().unwrap().push(step)).await
         });
@@ -74,6 +76,12 @@ impl Fake {
         assert!(text.contains(old));
         fs::write(path, text.replace(old, new)).unwrap();
     }
+}
+
+/// Whatever the machine has.
+pub fn confinement() -> Confinement {
+    static FOUND: OnceLock<Confinement> = OnceLock::new();
+    FOUND.get_or_init(|| Confinement::of_machine(true)).clone()
 }
 
 fn runs(image: &Image) -> bool {
@@ -269,9 +277,8 @@ fn dependencies_that_cannot_be_had_are_our_fault_with_the_command_to_type() {
 
 /// A builder that starts something which would leave a mark two seconds later, and waits for it.
 fn slow(fake: &Fake) -> PathBuf {
-    let mark = fake.path("mark");
-    fake.build_with(&format!("sh -c 'sleep 2; touch {}' & echo started; wait", mark.display()));
-    mark
+    fake.build_with("sh -c 'touch begun; sleep 2; touch mark' & echo started; wait");
+    fake.path("cache/builds/tiny-own-0/tree/mark")
 }
 
 #[test]
@@ -281,6 +288,7 @@ fn a_builder_that_does_not_end_is_ended_with_all_that_it_started() {
     let (outcome, _) = fake.build(&fake.tree(Overlay::Reference), "");
     assert!(matches!(outcome, Err(BuildError::Overtime { .. })), "{outcome:?}");
     std::thread::sleep(Duration::from_millis(2500));
+    assert!(mark.with_file_name("begun").exists(), "the builder cannot have left a mark");
     assert!(!mark.exists(), "a grandchild lived on");
 }
 
@@ -293,7 +301,9 @@ fn a_build_that_is_given_up_ends_all_that_it_started() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let toolchain = Toolchain::of(&fake.kind().build, &fake.course.root).await.unwrap();
         let (course, cache, root) = (&fake.course, &fake.cache, Path::new(""));
-        let order = Order { course, kind: &kind, tree: &tree, features: &[], toolchain: &toolchain, root, cache };
+        let confinement = confinement();
+        let (toolchain, confinement) = (&toolchain, &confinement);
+        let order = Order { course, kind: &kind, tree: &tree, features: &[], toolchain, root, cache, confinement };
         let (started, wait) = tokio::sync::oneshot::channel();
         let started = Mutex::new(Some(started));
         let watch = |step| {
@@ -308,6 +318,7 @@ fn a_build_that_is_given_up_ends_all_that_it_started() {
         }
     });
     std::thread::sleep(Duration::from_millis(2500));
+    assert!(mark.with_file_name("begun").exists(), "the builder cannot have left a mark");
     assert!(!mark.exists(), "a grandchild lived on");
 }
 

@@ -1,6 +1,7 @@
 //! From nothing to an image on disk, on a small course that the tests make.
 
 mod build;
+mod confinement;
 mod fake;
 mod git;
 mod lab_file;

@@ -10,6 +10,7 @@ fn transcript(directory: &Path) -> Transcript {
             qemu: ["/opt/bin/qemu-system-riscv64", "-machine", "virt"].map(String::from).into(),
             kernel: directory.join("images/kernel"),
             initrd: "/elsewhere/cache/initrd".into(),
+            disk: None,
             arguments: "pages=lab tick=7000".into(),
             harts: 4,
             memory: 128,

@@ -10,6 +10,7 @@ fn watch(clock: Clock, deadline: Deadline) -> Watch {
         qemu: Vec::new(),
         kernel: "k".into(),
         initrd: "i".into(),
+        disk: None,
         arguments: String::new(),
         harts: 1,
         memory: 128,

@@ -1,0 +1,84 @@
+//! Watches what the kernel keeps no account of while a builder runs: the size of its folder, and the memory and number
+//! of all its processes together.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::family;
+use super::quota::{Excess, Quota};
+
+/// How often it looks, at most.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// How many times longer than it looked it then waits, at least.
+const REST: u32 = 20;
+
+/// What all processes of a builder may use together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// The folder that it writes to.
+    pub folder: PathBuf,
+    /// What the folder may hold.
+    pub quota: Quota,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Processes and threads.
+    pub tasks: u64,
+}
+
+/// What there was too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMuch {
+    /// Bytes in its folder; how many are allowed.
+    Disk(u64),
+    /// Files in its folder; how many are allowed.
+    Files(u64),
+    /// Folders in folders.
+    Depth,
+    /// Memory; how many bytes are allowed.
+    Memory(u64),
+    /// Processes; how many are allowed.
+    Tasks(u64),
+}
+
+impl fmt::Display for TooMuch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(most) => write!(f, "writes more than {} MiB", most >> 20),
+            Self::Files(most) => write!(f, "makes more than {most} files"),
+            Self::Depth => f.write_str("makes folders in folders without end"),
+            Self::Memory(most) => write!(f, "takes more than {} MiB of memory", most >> 20),
+            Self::Tasks(most) => write!(f, "starts more than {most} processes"),
+        }
+    }
+}
+
+impl Allowance {
+    /// What the family of this process uses too much of.
+    pub fn exceeded(&self, first: u32) -> Option<TooMuch> {
+        let used = family::measure(first);
+        if used.tasks > self.tasks {
+            return Some(TooMuch::Tasks(self.tasks));
+        }
+        if used.memory > self.memory {
+            return Some(TooMuch::Memory(self.memory));
+        }
+        self.quota.exceeded(&self.folder).map(|excess| match excess {
+            Excess::Bytes => TooMuch::Disk(self.quota.bytes),
+            Excess::Files => TooMuch::Files(self.quota.files),
+            Excess::Depth => TooMuch::Depth,
+        })
+    }
+
+    /// Looks at the family of this process again and again, and answers once it uses too much.
+    pub async fn watch(&self, first: u32) -> TooMuch {
+        loop {
+            let from = Instant::now();
+            if let Some(excess) = self.exceeded(first) {
+                return excess;
+            }
+            tokio::time::sleep(EVERY.max(from.elapsed() * REST)).await;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The one folder that a build may write to, and what else it may reach and use.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::error::BuildError;
+use super::toolchain;
+use crate::confinement::quota::{self, Quota};
+use crate::confinement::watch::Allowance;
+use crate::confinement::{Cage, Confinement, Limits, Reach, system};
+
+/// Bytes that a build may leave on the disk; a kernel's takes 60 MB.
+const DISK: u64 = 2 << 30;
+/// Files that a build may leave; a kernel's takes about a thousand.
+const FILES: u64 = 50_000;
+/// Bytes of any one file.
+const FILE_SIZE: u64 = 1 << 30;
+/// Bytes of address space of one process; compilers map a multiple of what they use.
+const ADDRESS_SPACE: u64 = 16 << 30;
+/// Bytes of memory of all processes together; a kernel's build takes 500 MB.
+const MEMORY: u64 = 4 << 30;
+/// Processes and threads; a kernel's build takes 50.
+const PROCESSES: u64 = 1000;
+
+/// A folder with a tree of sources, a home and a place for temporary files.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    root: PathBuf,
+    /// Where the sources lie, and what is made of them.
+    pub tree: PathBuf,
+}
+
+impl Scratch {
+    /// The folder of that name, with what an earlier build left.
+    pub fn at(root: PathBuf) -> io::Result<Self> {
+        let scratch = Self { tree: root.join("tree"), root };
+        for folder in [&scratch.tree, &scratch.home(), &scratch.temporary()] {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(scratch)
+    }
+
+    /// Removes all that is in a folder of that name: what another build left there says nothing to this one.
+    pub fn clear(root: &Path) -> Result<(), BuildError> {
+        quota::remove(root).map_err(|cause| BuildError::io(root, cause))
+    }
+
+    fn home(&self) -> PathBuf {
+        self.root.join("home")
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Has a builder run in the tree, and confines it; `programs` are those that it will start, as far as is known, and
+    /// `limit` is its wall time.
+    pub fn confine(
+        &self,
+        command: &mut Command,
+        confinement: &Confinement,
+        programs: &[&str],
+        limit: Duration,
+    ) -> Result<(), BuildError> {
+        let (cargo_home, rustup_home) = (toolchain::cargo_home(), toolchain::rustup_home());
+        // What lies in a home of the user's is out of reach; what was looked for there is named.
+        command.env("HOME", self.home()).env("TMPDIR", self.temporary());
+        command.env("CARGO_HOME", &cargo_home).env("RUSTUP_HOME", &rustup_home);
+        for name in toolchain::NETWORK {
+            command.env_remove(name);
+        }
+        let mut read = system::readable();
+        read.extend(system::of_programs(programs.iter().copied()));
+        read.extend(system::of_cargo(&cargo_home, &rustup_home, &self.tree));
+        let mut write = system::writable();
+        write.push(self.root.clone());
+        let limits = Limits {
+            file_size: FILE_SIZE,
+            address_space: ADDRESS_SPACE,
+            // A build that keeps every processor busy has used up neither before the other on two of them.
+            processor: limit,
+            processes: Some(PROCESSES),
+        };
+        let cage = Cage { reach: Reach { read, write }, limits };
+        Ok(cage.hold(command, confinement)?)
+    }
+
+    /// What all processes of a build may use together.
+    pub fn allowance(&self) -> Allowance {
+        Allowance {
+            folder: self.root.clone(),
+            quota: Quota { bytes: DISK, files: FILES },
+            memory: MEMORY,
+            tasks: PROCESSES,
+        }
+    }
+}
