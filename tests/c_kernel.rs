@@ -18,7 +18,7 @@ impl Example {
         for (path, content) in files_of_the_page() {
             example.write(&format!("course/{path}"), &content);
         }
-        for file in ["grader.h", "pages.c"] {
+        for file in ["grader.h", "report.h", "draw.h", "script.h", "pages.c"] {
             let content = course_file(&format!("labs/kernels/driver/{file}"));
             example.write(&format!("course/labs/kernels/driver/{file}"), &content);
         }

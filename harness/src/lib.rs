@@ -4,6 +4,7 @@
 //! Lab + Submission → SourceTree → Image → Transcript → Records → Verdicts → Grade → Reports.
 
 pub mod base_tree;
+pub mod buffer_trace;
 pub mod cache;
 pub mod cli;
 pub mod confinement;

@@ -3,6 +3,7 @@
 //! A new oracle is a file or folder beside its siblings and one line in [`ORACLES`].
 
 pub mod buddy;
+pub mod buffers;
 pub mod extents;
 pub mod finding;
 pub mod heap;
@@ -48,6 +49,8 @@ pub enum Judging {
     Heap(fn(&[heap::Case]) -> Judgement),
     /// The trace of page lists that all harts share.
     Lists(fn(&lists::Case<'_>) -> Judgement),
+    /// The trace of a buffer cache.
+    Buffers(fn(&buffers::Case<'_>) -> Judgement),
     /// The trace of object caches.
     Objects(fn(&slab::Case<'_>) -> Judgement),
 }
@@ -107,7 +110,8 @@ fn by_group<V, K: PartialEq>(
 }
 
 /// Every oracle there is.
-pub const ORACLES: [Oracle; 5] = [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE, slab::ORACLE];
+pub const ORACLES: [Oracle; 6] =
+    [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE, slab::ORACLE, buffers::ORACLE];
 
 /// Every oracle's name and rules, for the readers of lab files.
 pub const NAMES: &[(&str, &[(&str, &str)])] = &{

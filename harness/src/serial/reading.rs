@@ -13,6 +13,7 @@ use abi::object::Event;
 
 use super::ktap::Document;
 use super::record::{self, Metric, Outcome, TracedPool};
+use crate::buffer_trace;
 use crate::list_trace;
 use crate::session::Transcript;
 use crate::trace::Operation;
@@ -36,6 +37,8 @@ pub struct Reading {
     pub lists: Vec<list_trace::Operation>,
     /// How locks were used.
     pub locks: Vec<list_trace::Lock>,
+    /// The operations of a buffer cache, each client's in order, up to the first gap.
+    pub buffers: Vec<buffer_trace::Operation>,
     /// What happened to object caches, each hart's in order, up to the first gap; with the hart.
     pub objects: Vec<(u8, Event)>,
     /// The programs of the script, in order.

@@ -3,6 +3,7 @@
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::buffer_trace;
 use crate::list_trace::{self, Lock};
 use crate::object_trace::Wire;
 use crate::trace::{Operation, Pool, Region};
@@ -36,6 +37,8 @@ pub enum Record {
     Heap(Heap),
     /// Operations of page lists.
     Lists(ListOperations),
+    /// Operations of a buffer cache.
+    Buffers(BufferOperations),
     /// How a lock was used.
     Lock(Lock),
     /// What happened to object caches.
@@ -116,6 +119,18 @@ pub struct ListOperations {
     pub from: u64,
     /// In order.
     pub operations: Vec<list_trace::Operation>,
+}
+
+/// `buffers`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BufferFields")]
+pub struct BufferOperations {
+    /// Who asked.
+    pub client: u8,
+    /// Number of the first one among those of the client.
+    pub from: u64,
+    /// In order.
+    pub operations: Vec<buffer_trace::Operation>,
 }
 
 /// `objects`
@@ -262,6 +277,7 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
         "ops" => Record::Operations(read(text)?),
         "heap" => Record::Heap(read(text)?),
         "lists" => Record::Lists(read(text)?),
+        "buffers" => Record::Buffers(read(text)?),
         "lock" => Record::Lock(read(text)?),
         "objects" => Record::Objects(read(text)?),
         "metric" => Record::Metric(read(text)?),
@@ -359,6 +375,33 @@ impl TryFrom<ListFields> for ListOperations {
         };
         let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
         Ok(Self { hart, from, operations })
+    }
+}
+
+#[derive(Deserialize)]
+struct BufferFields {
+    client: u8,
+    from: u64,
+    ops: Vec<(char, u64, u64, u64, u64, u64)>,
+}
+
+impl TryFrom<BufferFields> for BufferOperations {
+    type Error = String;
+
+    fn try_from(BufferFields { client, from, ops }: BufferFields) -> Result<Self, String> {
+        let operation = |(letter, begin, end, block, buffer, content)| {
+            let what = match letter {
+                'r' => buffer_trace::What::Read { content },
+                'w' => buffer_trace::What::Write { content },
+                'x' => buffer_trace::What::Release,
+                'p' => buffer_trace::What::Pin,
+                'u' => buffer_trace::What::Unpin,
+                _ => return Err(format!("an operation begins with `r`, `w`, `x`, `p` or `u`, not with `{letter}`")),
+            };
+            Ok(buffer_trace::Operation { client, begin, end, block, buffer, what })
+        };
+        let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
+        Ok(Self { client, from, operations })
     }
 }
 

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use abi::list_workload::{Lists, MOST_HELD, Scenario, Workload};
 
-use super::table::{Column, Table};
-use super::{Quantity, Subject, Weighed, Weighing};
+use super::{Quantity, Subject, Weighed, Weighing, locks};
 use crate::list_trace::{Lock, Operation, What};
 use crate::oracle::lists::Case;
 use crate::oracle::metrics::Instructions;
@@ -44,6 +43,8 @@ fn compare(weighing: &Weighing<'_>) -> Compared {
         by_client.entry(operation.client).or_default().push(at);
     }
     let clients = workloads.iter().map(Workload::counter).max().unwrap_or(0);
+    // What the kernel asks for itself follows no workload.
+    by_client.remove(&KERNEL);
     // Every client that there must be, and every one that there is.
     for client in 0..=clients {
         by_client.entry(client).or_default();
@@ -74,6 +75,9 @@ fn compare(weighing: &Weighing<'_>) -> Compared {
     compared
 }
 
+/// The number under which a kernel's own operations are traced.
+const KERNEL: u8 = u8::MAX;
+
 const NOT_OURS: &str = "this is not the trace of the workload that was run";
 
 fn weigh(weighing: &Weighing<'_>) -> Weighed {
@@ -83,8 +87,8 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
         return Weighed { departure, ..Weighed::default() };
     };
     let Compared { operations, phases, departure } = compare(weighing);
-    let locks: Vec<Lock> = reading.locks.iter().filter(|lock| lock.of == "lists").cloned().collect();
-    let case = Case { regions: &traced.pool.regions, operations: &operations, phases: &phases, locks: &locks };
+    let taken: Vec<Lock> = reading.locks.iter().filter(|lock| lock.of == "lists").cloned().collect();
+    let case = Case { regions: &traced.pool.regions, operations: &operations, phases: &phases, locks: &taken };
     let mut judgements = BTreeMap::new();
     for oracle in weighing.oracles.iter().filter_map(|name| oracle::find(name)) {
         let Judging::Lists(judge) = oracle.judging else { continue };
@@ -92,7 +96,7 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
     }
     let mut figures = BTreeMap::new();
     // Without an orderly end there are no counts, which is not the same as locks that nobody took.
-    if !locks.is_empty() {
+    if !taken.is_empty() {
         let shared = Quantity { value: case.shared_locks(), unit: "acquisitions of shared locks per operation" };
         figures.insert("locks.shared".to_owned(), shared);
     }
@@ -110,7 +114,7 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
         phases: if reading.boot.as_ref().is_some_and(|boot| boot.harts == 1) { instructions } else { BTreeMap::new() },
         figures,
         judgements,
-        tables: if measures(weighing) { tables(&reading.locks, operations.len()) } else { Vec::new() },
+        tables: if measures(weighing) { locks::tables(&reading.locks, operations.len()) } else { Vec::new() },
     }
 }
 
@@ -127,39 +131,6 @@ fn by_phase(operations: &[Operation], phases: &[&'static str]) -> BTreeMap<Strin
         }
     }
     each.into_iter().filter_map(|(phase, each)| Some((phase.to_owned(), Instructions::of(each)?))).collect()
-}
-
-/// The most locks that a table shows.
-const SHOWN: usize = 6;
-
-/// The locks, those first that harts wait for most often.
-fn tables(locks: &[Lock], operations: usize) -> Vec<Table> {
-    let mut locks: Vec<(usize, &Lock)> =
-        locks.iter().enumerate().filter(|(_, lock)| lock.total().acquisitions > 0).collect();
-    if locks.is_empty() {
-        return Vec::new();
-    }
-    let wait = |lock: &Lock| (lock.total().contended, lock.shared(), lock.total().acquisitions);
-    locks.sort_by_key(|(_, lock)| std::cmp::Reverse(wait(lock)));
-    let columns = [
-        Column::new("acquisitions", 0),
-        Column::new("contended", 0),
-        Column::new("by other harts", 0),
-        Column::new("same per operation", 3),
-        Column::new("instructions held", 1),
-    ];
-    let mut table = Table::new("Locks by contention", columns);
-    for (number, lock) in locks.into_iter().take(SHOWN) {
-        let total = lock.total();
-        let (acquisitions, shared) = (total.acquisitions as f64, lock.shared() as f64);
-        let held = total.instructions as f64 / acquisitions;
-        let name = match lock.of.as_str() {
-            "lists" => format!("{} (#{number})", lock.name),
-            of => format!("{} ({of})", lock.name),
-        };
-        table.push(name, [acquisitions, total.contended as f64, shared, shared / operations as f64, held]);
-    }
-    vec![table]
 }
 
 fn trace_text(weighing: &Weighing<'_>) -> Option<String> {

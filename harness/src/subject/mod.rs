@@ -2,8 +2,10 @@
 //!
 //! A new subject is a file beside its siblings and one line in [`SUBJECTS`].
 
+mod buffers;
 pub mod heap;
 mod lists;
+mod locks;
 pub mod objects;
 mod pages;
 pub mod table;
@@ -95,7 +97,7 @@ pub struct Quantity {
 }
 
 /// Every subject there is.
-pub const SUBJECTS: [Subject; 4] = [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT, objects::SUBJECT];
+pub const SUBJECTS: [Subject; 5] = [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT, objects::SUBJECT, buffers::SUBJECT];
 
 /// Weighs a boot for every subject that its script drives.
 pub fn weigh(weighing: &Weighing<'_>) -> Weighed {

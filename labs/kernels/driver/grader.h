@@ -1,31 +1,69 @@
 // What a kernel in C gives the driver, and gets from it.
 //
-// The driver is freestanding: it needs no header of the kernel, and nothing of the compiler but its builtins.
+// The driver is freestanding: it needs no header of the kernel, and nothing of the compiler but its builtins. A glue file
+// includes pages.c, or lists.c, or buffers.c, or several of them, and provides what those call.
 
 #ifndef GRADER_H
 #define GRADER_H
 
-// The kernel's own allocator of contiguous pages, which is under test.
-void *kallocn(unsigned long pages);
-void kfreen(void *address, unsigned long pages);
-
-// The glue of a kernel kind provides these.
+// ---- what the glue of a kernel kind provides ----------------------------------------------------------------------
 
 // Writes one byte to the serial line, whoever else writes there.
 void grader_put(char byte);
-// The memory that the allocator was given, from its first byte to one past its last.
-unsigned long grader_memory_start(void);
-unsigned long grader_memory_end(void);
 // Powers the machine off through the test device; status 0 is success.
 void grader_power_off(int status) __attribute__((noreturn));
+
+// For pages.c and lists.c: the memory that the allocator was given, from its first byte to one past its last.
+unsigned long grader_memory_start(void);
+unsigned long grader_memory_end(void);
+
+// For pages.c: the kernel's own allocator of contiguous pages, which is under test.
+void *kallocn(unsigned long pages);
+void kfreen(void *address, unsigned long pages);
 // Guest instructions so far, or zero where the kernel cannot know.
 unsigned long grader_instructions(void);
 
-// Runs the script, reports what happened, and powers off. Call it on one hart, when the allocator is up.
+// For lists.c: the kernel's own lists of single pages, which are under test.
+void *kalloc(void);
+void kfree(void *address);
+
+// For lists.c and buffers.c: makes this hart pass for another one, as the kernel tells its harts apart.
+void grader_become(unsigned long hart);
+
+// For buffers.c: the kernel's own buffer cache, which is under test. Each runs on the client's own hart, with a process
+// for the cache to know it by.
+void *grader_buffer_read(unsigned long block);
+void grader_buffer_write(void *buffer);
+void grader_buffer_release(void *buffer);
+void grader_buffer_pin(void *buffer);
+void grader_buffer_unpin(void *buffer);
+// The bytes of the block that a buffer holds.
+void *grader_buffer_data(void *buffer);
+
+// ---- what the driver provides -------------------------------------------------------------------------------------
+
+// pages.c: runs the script, reports what happened, and powers off. Call it on one hart, when the allocator is up.
 void grader_run(const char *kernel) __attribute__((noreturn));
 
-// Notes an operation that the kernel makes for itself, before the script runs. A null `address` is a refusal.
+// pages.c: notes an operation that the kernel makes for itself, before the script runs. A null `address` is a refusal.
 void grader_note_allocate(unsigned long pages, void *address);
 void grader_note_free(unsigned long pages, void *address);
+
+// harts.h: works for the hart that runs the script. Call it on every other hart.
+void grader_help(unsigned long hart) __attribute__((noreturn));
+// harts.h: lets others go on. Call it in place of sleeping.
+void grader_relax(void);
+
+// locks.h: tells what a spin lock is called; that a hart is about to take it, where `taken` is not zero while somebody has
+// it; and that a hart has given one up, and could be interrupted now or not.
+void grader_lock_named(const void *lock, const char *name);
+void grader_lock_taken(const void *lock, volatile unsigned *taken, unsigned long hart);
+void grader_lock_given(unsigned long hart, int interruptible);
+// locks.h: what a hart takes between these two is not counted.
+unsigned long grader_lock_pause(unsigned long hart);
+void grader_lock_go_on(unsigned long hart, unsigned long paused);
+
+// buffers.c: moves a block between a buffer's data and a disk that only the driver has.
+void grader_disk(unsigned long block, void *data, int write);
 
 #endif

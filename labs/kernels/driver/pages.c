@@ -4,71 +4,16 @@
 //
 // The workloads draw the same numbers as those in Rust, for the host draws them again; a change there is one here.
 
-#include "grader.h"
-
-typedef unsigned char u8;
-typedef unsigned int u32;
-typedef unsigned long u64;
+#include "draw.h"
+#include "report.h"
+#include "script.h"
 
 enum {
-  GRADER_PAGE = 4096,
   GRADER_MOST_HELD = 8192,
   GRADER_MOST_BOOT = 4096,
-  GRADER_PER_RECORD = 64,
   GRADER_KERNEL = 255,
   GRADER_MAX_ORDER = 10,
 };
-
-// The lines that the harness writes here before it boots the kernel. Not zero, so that it has bytes in the ELF file.
-__attribute__((section(".data"), used)) char grader_script[4096] = {'?'};
-
-// ---- text -------------------------------------------------------------------------------------------------------
-
-static void put_text(const char *text) {
-  for (; *text; text++)
-    grader_put(*text);
-}
-
-static void put_number(u64 number) {
-  char digits[20];
-  int count = 0;
-  do
-    digits[count++] = '0' + number % 10;
-  while (number /= 10);
-  while (count > 0)
-    grader_put(digits[--count]);
-}
-
-// `%s` and `%u` (of 64 bits).
-static void print(const char *format, ...) {
-  __builtin_va_list arguments;
-  __builtin_va_start(arguments, format);
-  for (; *format; format++) {
-    if (*format != '%') {
-      grader_put(*format);
-      continue;
-    }
-    format++;
-    if (*format == 's')
-      put_text(__builtin_va_arg(arguments, const char *));
-    else
-      put_number(__builtin_va_arg(arguments, u64));
-  }
-  __builtin_va_end(arguments);
-}
-
-// ---- records ----------------------------------------------------------------------------------------------------
-
-static u64 records;
-
-static void begin_record(const char *kind) {
-  // What the kernel printed before may not have ended its line.
-  if (records == 0)
-    print("\n");
-  print("\x1e{\"n\":%u,\"r\":\"%s\"", records++, kind);
-}
-
-static void end_record(void) { print("}\n"); }
 
 struct operation {
   u8 kind, client;
@@ -176,31 +121,17 @@ static void check(void *address, u64 pages) {
 
 // ---- workloads, as abi::workload draws them ---------------------------------------------------------------------
 
-static u64 state;
-
-static u64 draw(void) {
-  u64 z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
-static u64 below(u64 bound) { return ((draw() >> 32) * bound) >> 32; }
-
-static void seed_client(u64 seed, u64 client) {
-  state = seed ^ ((client + 1) * 0xd6e8feb86659fd93);
-  draw();
-}
+static struct draw numbers;
 
 static u32 draw_order(u32 largest) {
-  u64 bits = draw();
+  u64 bits = draw(&numbers);
   u32 ones = 0;
   while (ones < largest && bits >> ones & 1)
     ones++;
   return ones;
 }
 
-static u64 draw_length(u32 largest) { return 1 + below(2ul << draw_order(largest)); }
+static u64 draw_length(u32 largest) { return 1 + below(&numbers, 2ul << draw_order(largest)); }
 
 static struct held {
   void *address;
@@ -234,7 +165,7 @@ static struct held swap_remove(u64 index) {
 }
 
 static void give_any(void) {
-  u64 index = below(held_count);
+  u64 index = below(&numbers, held_count);
   give(swap_remove(index));
 }
 
@@ -253,7 +184,7 @@ static void give_longer_than(u64 pages) {
 
 static void shuffle(void) {
   for (u64 last = held_count; last-- > 1;) {
-    u64 other = below(last + 1);
+    u64 other = below(&numbers, last + 1);
     struct held block = held[last];
     held[last] = held[other];
     held[other] = block;
@@ -264,7 +195,7 @@ static void blocks(u64 count, u64 hold, int any_size) {
   for (u64 operation = 0; operation < count; operation++) {
     int filling = operation / 256 % 2 == 0;
     u64 takes = any_size ? (filling ? 6 : 2) : (filling ? 5 : 3);
-    int wanted = below(8) < takes;
+    int wanted = below(&numbers, 8) < takes;
     if (!held_count || (wanted && held_count < GRADER_MOST_HELD)) {
       u64 pages = any_size ? draw_length(8) : 1ul << draw_order(GRADER_MAX_ORDER);
       if (held_pages + pages <= hold) {
@@ -281,14 +212,14 @@ static void blocks(u64 count, u64 hold, int any_size) {
 static void holes(void) {
   enum { PIN = 1, LONGEST = 40, HOLES = 120 };
   for (int hole = 0; hole < HOLES; hole++)
-    if (!take(PIN + 1 + below(LONGEST - PIN)) || !take(PIN))
+    if (!take(PIN + 1 + below(&numbers, LONGEST - PIN)) || !take(PIN))
       break;
   shuffle();
   give_longer_than(PIN);
   for (int round = 0; round < 3; round++) {
     for (int hole = 0; hole < HOLES; hole++) {
-      take(PIN + 1 + below(LONGEST - PIN));
-      if (below(3) == 0 && held_count)
+      take(PIN + 1 + below(&numbers, LONGEST - PIN));
+      if (below(&numbers, 3) == 0 && held_count)
         give_any();
     }
     shuffle();
@@ -317,7 +248,7 @@ static void refill(void) {
   for (int round = 0; round < 2; round++) {
     u64 most = 64;
     while (most > 0 && held_count < GRADER_MOST_HELD)
-      if (!take(1 + below(most)))
+      if (!take(1 + below(&numbers, most)))
         most /= 2;
     give_all();
     for (int region = 0; region < MOST_REGIONS; region++) {
@@ -332,29 +263,8 @@ static void refill(void) {
 
 // ---- the script -------------------------------------------------------------------------------------------------
 
-// Whether the text begins with a word, which is then skipped with the spaces after it.
-static int word(const char **text, const char *wanted) {
-  const char *at = *text;
-  while (*wanted && *at == *wanted)
-    at++, wanted++;
-  if (*wanted || (*at && *at != ' '))
-    return 0;
-  while (*at == ' ')
-    at++;
-  *text = at;
-  return 1;
-}
-
-static u64 number(const char **text) {
-  u64 value = 0;
-  for (; **text >= '0' && **text <= '9'; ++*text)
-    value = value * 10 + (**text - '0');
-  while (**text == ' ')
-    ++*text;
-  return value;
-}
-
-static int run_line(const char *line) {
+// Runs a workload; whether there is one of that name.
+static int run_workload(const char *line) {
   u64 count = 2000, hold = ~0ul, seed = 0;
   const char *scenario;
   if (!word(&line, "buddytest") && !word(&line, "extenttest"))
@@ -373,7 +283,7 @@ static int run_line(const char *line) {
     else if (!word(&line, "--uncounted"))
       return 0;
   }
-  seed_client(seed, 0);
+  numbers = draw_for_client(seed, 0);
   if (word(&scenario, "mixed"))
     blocks(count, hold, 0);
   else if (word(&scenario, "sizes"))
@@ -385,6 +295,20 @@ static int run_line(const char *line) {
   else
     return 0;
   return 1;
+}
+
+static int run_line(const char *line) {
+  print_noted();
+  operations = damaged_pages = 0;
+  int known = run_workload(line);
+  print_noted();
+  begin_record("done");
+  print(",\"client\":0,\"operations\":%u", operations);
+  end_record();
+  print("KTAP version 1\n1..1\n%sok 1 client 0 reads what it has written\n", damaged_pages ? "not " : "");
+  if (damaged_pages)
+    print("%u pages did not hold what had been written to them\n", damaged_pages);
+  return known ? damaged_pages != 0 : GRADER_UNKNOWN;
 }
 
 // Which pages the allocator hands out at all: what the kernel has, and whatever else can be taken, in the longest pieces
@@ -450,35 +374,5 @@ void grader_run(const char *kernel) {
   end_record();
   booted = 1;
 
-  int status = 0;
-  for (char *line = grader_script; *line;) {
-    char *end_of_line = line;
-    while (*end_of_line && *end_of_line != '\n')
-      end_of_line++;
-    char *next = *end_of_line ? end_of_line + 1 : end_of_line;
-    *end_of_line = 0;
-    begin_record("start");
-    print(",\"program\":\"%s\",\"at\":0,\"free_pages\":0", line);
-    end_record();
-    print_noted();
-    operations = damaged_pages = 0;
-    int known = run_line(line);
-    print_noted();
-    begin_record("done");
-    print(",\"client\":0,\"operations\":%u", operations);
-    end_record();
-    print("KTAP version 1\n1..1\n%sok 1 client 0 reads what it has written\n", damaged_pages ? "not " : "");
-    if (damaged_pages)
-      print("%u pages did not hold what had been written to them\n", damaged_pages);
-    begin_record("end");
-    print(",\"program\":\"%s\",\"status\":%u,\"at\":0,\"free_pages\":0", line, (u64)(known ? damaged_pages != 0 : 127));
-    end_record();
-    if (!known || damaged_pages)
-      status = 1;
-    line = next;
-  }
-  begin_record("shutdown");
-  print(",\"status\":%u", (u64)status);
-  end_record();
-  grader_power_off(status);
+  grader_power_off(run_script(run_line));
 }

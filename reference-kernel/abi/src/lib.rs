@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boot;
+pub mod buffer_workload;
 pub mod draw;
 pub mod heap;
 pub mod list_workload;

@@ -13,7 +13,8 @@
 //! | `objects` | `hart`, `from`: number of its first event, `events`: see [`crate::object`] | as traces are drained |
 //! | `heap` | `part` (of the workload), `client`, `from`: number of the client's first request among these, `start` of the heap and its `end` before these (byte addresses), `ops`: see below | by `umalloctest`, as it goes |
 //! | `lists` | `hart`, `from`: number of the first operation among those of the hart, `ops`: see below | as traces are drained, for page lists that all harts share |
-//! | `lock` | `of` (`kernel` or `lists`), `name`, `harts`: `[[acquisitions, contended, instructions held], …]` | before `shutdown`, by kernels that count |
+//! | `buffers` | `client`, `from`: number of the client's first operation among these, `ops`: see below | by drivers of a buffer cache, when the workload is complete |
+//! | `lock` | `of` (`kernel`, `lists` or `buffers`), `name`, `harts`: `[[acquisitions, contended, instructions held], …]` | before `shutdown`, by kernels that count |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |
 //! | `end` | `program`, `status` (or `killed`: why), `at`, `free_pages` | by `init`, after each program |
@@ -47,6 +48,10 @@
 //! - `["a", client, instructions, begin, end, address]`, with zero for the address when there was no page;
 //! - `["f", client, instructions, begin, end, address]`;
 //! - `["c", client, instructions, begin, end, free pages]`.
+//!
+//! Those of a `buffers` record, likewise: `["r", begin, end, block, buffer, content]` when a buffer was got, with its byte
+//! address and the word that the block holds at both ends (zero if they differ); `"w"` when a word was written there, `"x"`
+//! when it was released, `"p"` and `"u"` when it was pinned and unpinned.
 //!
 //! Which phase of a workload an operation belongs to is not said: the host draws the workload again and knows.
 

@@ -6,6 +6,7 @@ use abi::object::Event;
 
 use super::ending::{self, Ending, Last};
 use super::{Damage, Flaw, Placed, Program, ProgramEnd, Reading, Unknown};
+use crate::buffer_trace;
 use crate::list_trace;
 use crate::serial::framer::{Framer, Kind, Line};
 use crate::serial::ktap;
@@ -32,6 +33,9 @@ struct Reader {
     /// Operations of lists that each hart has reported.
     listed: BTreeMap<u8, u64>,
     locks: Vec<list_trace::Lock>,
+    buffers: Vec<buffer_trace::Operation>,
+    /// Operations of a buffer cache that each client has reported.
+    buffered: BTreeMap<u8, u64>,
     objects: Vec<(u8, Event)>,
     /// Events that each hart has reported.
     reported: BTreeMap<u8, u64>,
@@ -109,6 +113,13 @@ impl Reader {
                 self.heap.push(heap);
             }
             Record::Lists(operations) => self.list_operations(line, operations),
+            Record::Buffers(record::BufferOperations { client, from, operations }) => {
+                let due = *self.buffered.entry(client).or_default();
+                if self.follows(line, due, from) {
+                    self.buffered.insert(client, due + operations.len() as u64);
+                    self.buffers.extend(operations);
+                }
+            }
             Record::Lock(lock) => self.locks.push(lock),
             Record::Objects(objects) => self.objects(line, objects),
             Record::Metric(metric) => {
@@ -152,67 +163,46 @@ impl Reader {
         }
     }
 
-    fn operations(&mut self, line: u64, operations: record::Operations) {
-        let due = self.trace.len() as u64;
-        let record::Operations { from, operations } = operations;
+    /// Whether operations that say that they begin with number `from` are those that are due.
+    fn follows(&mut self, line: u64, due: u64, from: u64) -> bool {
         if self.trace_broken {
-            return;
+            return false;
         }
         match from.cmp(&due) {
-            std::cmp::Ordering::Equal => {
-                self.trace.extend(operations);
-                if let Some(program) = self.programs.last_mut().filter(|_| self.running) {
-                    program.trace.end = self.trace.len();
-                }
-                return;
-            }
+            std::cmp::Ordering::Equal => return true,
             std::cmp::Ordering::Greater => self.flaw(line, Flaw::TraceGap { due, from }),
             std::cmp::Ordering::Less => self.flaw(line, Flaw::TraceRepeated { due, from }),
         }
         self.trace_broken = true;
+        false
+    }
+
+    fn operations(&mut self, line: u64, operations: record::Operations) {
+        let record::Operations { from, operations } = operations;
+        if self.follows(line, self.trace.len() as u64, from) {
+            self.trace.extend(operations);
+            if let Some(program) = self.programs.last_mut().filter(|_| self.running) {
+                program.trace.end = self.trace.len();
+            }
+        }
     }
 
     fn list_operations(&mut self, line: u64, operations: record::ListOperations) {
         let record::ListOperations { hart, from, operations } = operations;
-        let due = self.listed.entry(hart).or_default();
-        if self.trace_broken {
-            return;
+        let due = *self.listed.entry(hart).or_default();
+        if self.follows(line, due, from) {
+            self.listed.insert(hart, due + operations.len() as u64);
+            self.lists.extend(operations);
         }
-        match from.cmp(due) {
-            std::cmp::Ordering::Equal => {
-                *due += operations.len() as u64;
-                self.lists.extend(operations);
-                return;
-            }
-            std::cmp::Ordering::Greater => {
-                let due = *due;
-                self.flaw(line, Flaw::TraceGap { due, from });
-            }
-            std::cmp::Ordering::Less => {
-                let due = *due;
-                self.flaw(line, Flaw::TraceRepeated { due, from });
-            }
-        }
-        self.trace_broken = true;
     }
 
     fn objects(&mut self, line: u64, objects: record::Objects) {
         let record::Objects { hart, from, events } = objects;
-        let reported = self.reported.entry(hart).or_default();
-        if self.trace_broken {
-            return;
+        let due = *self.reported.entry(hart).or_default();
+        if self.follows(line, due, from) {
+            self.reported.insert(hart, due + events.len() as u64);
+            self.objects.extend(events.into_iter().map(|event| (hart, event.into())));
         }
-        let due = *reported;
-        match from.cmp(&due) {
-            std::cmp::Ordering::Equal => {
-                *reported += events.len() as u64;
-                self.objects.extend(events.into_iter().map(|event| (hart, event.into())));
-                return;
-            }
-            std::cmp::Ordering::Greater => self.flaw(line, Flaw::TraceGap { due, from }),
-            std::cmp::Ordering::Less => self.flaw(line, Flaw::TraceRepeated { due, from }),
-        }
-        self.trace_broken = true;
     }
 
     /// Closes the guest's results at the border between two programs.
@@ -247,6 +237,7 @@ impl Reader {
             trace,
             lists,
             locks,
+            buffers,
             objects,
             programs,
             done,
@@ -265,6 +256,7 @@ impl Reader {
             trace,
             lists,
             locks,
+            buffers,
             objects,
             programs,
             done,
@@ -295,6 +287,7 @@ fn kind(record: &Record) -> &str {
         Record::Operations(_) => "ops",
         Record::Heap(_) => "heap",
         Record::Lists(_) => "lists",
+        Record::Buffers(_) => "buffers",
         Record::Lock(_) => "lock",
         Record::Objects(_) => "objects",
         Record::Metric(_) => "metric",
