@@ -1,6 +1,8 @@
 //! What one boot proves: its transcript read, its trace beside the workloads that made it, and what the oracles
 //! find in it. Each is worked out once, however many checks ask.
 
+use crate::figures::Figures;
+use crate::lab::console::Command;
 use crate::lab::{Rule, SessionId};
 use crate::oracle::{Findings, Judgement};
 use crate::owner::Owner;
@@ -18,6 +20,8 @@ pub struct Evidence<'a> {
     pub reading: &'a Reading,
     /// What that proves of what was under test.
     pub weighed: Weighed,
+    /// What was read off the console.
+    pub figures: Figures,
 }
 
 /// Why a boot proves nothing in the submission's favour.
@@ -31,9 +35,18 @@ pub struct Doubt {
 
 impl<'a> Evidence<'a> {
     /// Weighs a transcript against the script that was to be run, for the oracles named.
-    pub fn weigh(boot: SessionId, script: Vec<String>, reading: &'a Reading, oracles: &[&str]) -> Self {
-        let weighed = subject::weigh(&Weighing { script: &script, reading, oracles });
-        Self { boot, script, reading, weighed }
+    pub fn weigh(
+        boot: SessionId,
+        script: Vec<String>,
+        typed: &[Command],
+        reading: &'a Reading,
+        oracles: &[&str],
+    ) -> Self {
+        let mut weighed = subject::weigh(&Weighing { script: &script, reading, oracles });
+        let figures = Figures::read(typed, reading);
+        weighed.figures.extend(figures.found.clone());
+        weighed.tables.extend(figures.table.clone());
+        Self { boot, script, reading, weighed, figures }
     }
 
     /// What an oracle's rules find in the trace.

@@ -30,7 +30,7 @@ pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
     let failed = |outcome: &Outcome| !matches!(outcome, Outcome::Exited(0));
     let programs = reading.programs.iter().filter_map(|program| program.end.as_ref());
     let any_failed = programs.clone().any(|end| failed(&end.outcome));
-    if reading.ending == Ending::PoweredOff && !any_failed {
+    if matches!(reading.ending, Ending::PoweredOff | Ending::AllSaid) && !any_failed {
         return Vec::new();
     }
     let mut lines = Vec::new();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::confinement::policy::{Policy, Whose};
 use crate::confinement::{Protection, State, Status};
+use crate::lab::Proof;
 use crate::oracle::finding::Finding;
 use crate::oracle::metrics::Instructions;
 use crate::subject::table::Table;
@@ -306,6 +307,9 @@ pub struct GradedCheck {
     pub id: String,
     /// What must hold.
     pub title: String,
+    /// What the verdict rests on.
+    #[serde(default)]
+    pub proof: Proof,
     /// The sessions that it reads.
     pub sessions: Vec<String>,
     /// Points earned and to be had.

@@ -65,7 +65,7 @@ fn weigh<'a>(plan: &[Planned], boots: &'a Boots, checks: &[&Check]) -> Weighed<'
                     let asked = checks.iter().filter(|check| check.sessions.contains(&planned.session));
                     let oracles: BTreeSet<&str> = asked.filter_map(|check| oracle_of(&check.judge)).collect();
                     let oracles: Vec<&str> = oracles.into_iter().collect();
-                    Ok(Evidence::weigh(planned.id.clone(), planned.script.clone(), reading, &oracles))
+                    Ok(Evidence::weigh(planned.id.clone(), planned.script.clone(), &planned.typed, reading, &oracles))
                 }
             };
             Some((planned.id.clone(), evidence))

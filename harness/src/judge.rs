@@ -2,6 +2,7 @@
 
 use crate::evidence::{Doubt, Evidence};
 use crate::grade::{Figure, GradedCheck, Points, Score, SessionFinding, Verdict};
+use crate::lab::console::Said;
 use crate::lab::{Bound, Check, Judge, Rule};
 use crate::owner::Owner;
 use crate::serial::ktap::Status;
@@ -36,6 +37,7 @@ pub fn judge(check: &Check, exhibits: &Exhibits<'_>) -> GradedCheck {
     GradedCheck {
         id: check.id.0.clone(),
         title: check.title.clone(),
+        proof: check.proof,
         sessions: check.sessions.iter().map(|session| session.0.clone()).collect(),
         points: Score { earned, max },
         verdict,
@@ -51,12 +53,7 @@ fn by_boots(judge: &Judge, exhibits: &Exhibits<'_>) -> Result<(), Verdict> {
             evidence.iter().find_map(|evidence| evidence.doubt_of_programs()).map_or(Ok(()), |doubt| Err(doubt.into()))
         }
         Judge::Ktap(pattern) => available(&exhibits.boots)?.iter().try_for_each(|boot| by_ktap(pattern, boot)),
-        Judge::Console(pattern) => available(&exhibits.boots)?.iter().try_for_each(|boot| {
-            let found = boot.reading.console.iter().any(|line| pattern.is_match(&line.what));
-            let ending = &boot.reading.ending;
-            let reason = || format!("session {}: no line of the console matches {pattern}; {ending}", boot.boot);
-            if found { Ok(()) } else { Err(blame(ending.owner(), reason())) }
-        }),
+        Judge::Console(said) => available(&exhibits.boots)?.iter().try_for_each(|boot| by_console(said, boot)),
         Judge::Metric { .. } => Ok(()),
     }
 }
@@ -143,6 +140,34 @@ fn by_ktap(pattern: &regex::Regex, boot: &Evidence<'_>) -> Result<(), Verdict> {
     if matched == 0 { fail(format!("no result matches {pattern}; {ending}")) } else { Ok(()) }
 }
 
+fn by_console(said: &Said, boot: &Evidence<'_>) -> Result<(), Verdict> {
+    let reading = boot.reading;
+    let ending = &reading.ending;
+    let fail = |reason: String| Err(blame(ending.owner(), format!("session {}: {reason}", boot.boot)));
+    let (text, place, ended) = match &said.after {
+        None => {
+            let lines: Vec<&str> = reading.console.iter().map(|line| line.what.as_str()).collect();
+            (lines.join("\n"), "on the console".to_owned(), false)
+        }
+        Some(after) => match reading.section(after) {
+            Some(section) => (section.text(), format!("after `{after}`"), section.ended),
+            None => return fail(format!("`{after}` was not typed: {ending}")),
+        },
+    };
+    let unless_ended = if ended { String::new() } else { format!("; {ending}") };
+    if let Some(pattern) = said.expect.iter().find(|pattern| !pattern.is_match(&text)) {
+        return fail(format!("no line of the form `{}` was seen {place}{unless_ended}", pattern.as_str()));
+    }
+    if let Some(found) = said.not.iter().find_map(|pattern| pattern.find(&text)) {
+        let line = found.as_str().lines().next().unwrap_or_default();
+        return fail(format!("{place} there is {line:?}, which must not be"));
+    }
+    if let (Some(after), false, false) = (&said.after, said.not.is_empty(), ended) {
+        return fail(format!("`{after}` did not end, and what it would have said is not known; {ending}"));
+    }
+    Ok(())
+}
+
 const fn status(status: Status) -> &'static str {
     match status {
         Status::Passed => "passed",
@@ -172,8 +197,7 @@ fn by_metric(
     } else if let Some(doubt) = boots.iter().find_map(|boot| boot.doubt_of_trace()) {
         return Err(doubt.into());
     }
-    let Quantity { value, unit } = figure_of(metric, &boots)
-        .ok_or_else(|| blame(None, format!("the trace yields no {metric}: the phase has no operations")))?;
+    let Quantity { value, unit } = figure_of(metric, &boots).ok_or_else(|| missing(metric, &boots))?;
     let (full, zero) = bounds;
     let reference = match full {
         Bound::Ratio(_) => Some(reference_of(metric, exhibits)?),
@@ -195,6 +219,16 @@ fn by_metric(
     });
     let reason = format!("{metric} is {} {unit}{beside}; {full} earns all points, {zero} or worse none", short(value));
     Ok((blame(None, reason), Some(figure)))
+}
+
+/// The verdict on a figure that is not there.
+fn missing(metric: &str, boots: &[&Evidence<'_>]) -> Verdict {
+    match boots.first().and_then(|boot| Some((boot, boot.figures.why_missing(metric)?))) {
+        Some((boot, why)) => {
+            blame(boot.reading.ending.owner(), format!("session {}: {metric} is not known: {why}", boot.boot))
+        }
+        None => blame(None, format!("the trace yields no {metric}: the phase has no operations")),
+    }
 }
 
 /// A number with a decimal, or with three digits that count where it is small.

@@ -3,6 +3,9 @@
 //! `labs/kernels/<kind>/kernel.yaml`, read once ([`read`]) and never changed. Nothing here knows any kernel by name:
 //! another kind is another folder.
 
+mod console;
+mod variant;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -13,6 +16,9 @@ use crate::lab::KindId;
 use crate::lab::read::ReadError;
 use crate::lab::values;
 use crate::yaml::{self, Node, Problem, Reader, Value};
+
+pub use console::Console;
+pub use variant::Variant;
 
 /// The file that makes a folder a kernel kind.
 pub const FILE: &str = "kernel.yaml";
@@ -44,6 +50,10 @@ pub struct Kind {
     pub qemu: Qemu,
     /// Regular expressions for the lines after which a kernel does nothing more, though it keeps the machine on.
     pub last_words: Vec<String>,
+    /// How its shell is spoken to, if it has one.
+    pub console: Option<Console>,
+    /// What differs from tree to tree.
+    pub variants: Vec<Variant>,
 }
 
 /// How the lines of a session's script reach the kernel.
@@ -207,6 +217,8 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         let items = reader.one_or_more(node, "a list of regular expressions")?;
         Some(items.iter().filter_map(|item| Some(reader.pattern(item)?.as_str().to_owned())).collect())
     });
+    let console = fields.optional("console").map(|node| console::read(node, reader));
+    let variants = fields.optional("variants").map_or(Some(Vec::new()), |node| variant::read(node, reader));
     reader.finish(fields);
 
     let source = match source {
@@ -238,6 +250,11 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         build: build?,
         qemu: qemu?,
         last_words: last_words?,
+        console: match console {
+            None => None,
+            Some(console) => Some(console?),
+        },
+        variants: variants?,
     })
 }
 

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod event;
 pub mod evidence;
 pub mod excerpt;
+pub mod figures;
 pub mod files;
 pub mod grade;
 pub mod grading;

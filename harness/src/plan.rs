@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use abi::boot::{MAX_ARENA_REGIONS, Options};
 
 use crate::kind::{self, Kind, Script};
+use crate::lab::console::Command;
 use crate::lab::{Deadline, Judge, KindId, Lab, Session, SessionId};
 use crate::seed::Seed;
-use crate::session::Boot;
+use crate::session::{Boot, dialogue};
 use crate::subject;
 
 /// A boot that is due.
@@ -18,8 +19,12 @@ pub struct Planned {
     pub id: SessionId,
     /// The session that it is of.
     pub session: SessionId,
-    /// The lines of its script, seeds included.
+    /// The lines of its script, seeds included, or what is typed.
     pub script: Vec<String>,
+    /// The commands that are typed.
+    pub typed: Vec<Command>,
+    /// What their marks are drawn from.
+    key: String,
     /// The kernel's boot options.
     pub options: Options,
     /// Files that go into the initrd beside the programs.
@@ -42,9 +47,12 @@ pub fn boots(lab: &Lab, kind: &KindId, seed: Seed, wanted: impl Fn(&Session) -> 
     let sessions = lab.sessions.iter().filter(|session| session.kernels.includes(kind) && wanted(session));
     sessions
         .flat_map(|session| {
-            let script: Vec<String> = session.run.iter().map(|line| with_seed(line, seed)).collect();
+            let typed = session.console.iter().map(|command| command.typed.clone());
+            let script: Vec<String> = session.run.iter().map(|line| with_seed(line, seed)).chain(typed).collect();
             session.boots().map(move |(id, tick)| Planned {
+                key: format!("{seed} {id}"),
                 id,
+                typed: session.console.clone(),
                 session: session.id.clone(),
                 script: script.clone(),
                 options: options(lab, session, tick),
@@ -85,6 +93,7 @@ impl Planned {
         // Boot arguments are read by kernels that read scripts from an initrd.
         let arguments = if kind.script == Script::Initrd { self.options.to_string() } else { String::new() };
         Some(Boot {
+            dialogue: self.dialogue(kind),
             session: self.id.clone(),
             qemu,
             kernel: files.kernel.clone(),
@@ -97,6 +106,25 @@ impl Planned {
             deadline: session.deadline,
             output_limit: session.output_limit,
             last_words: kind.last_words.clone(),
+        })
+    }
+
+    /// What is said over the console; nothing in sessions with a script.
+    fn dialogue(&self, kind: &Kind) -> Option<dialogue::Dialogue> {
+        let console = kind.console.as_ref().filter(|_| !self.typed.is_empty())?;
+        let command = |command: &Command| dialogue::Command {
+            name: command.typed.clone(),
+            typed: console.instead.get(&command.typed).unwrap_or(&command.typed).clone(),
+            limit: command.limit,
+        };
+        Some(dialogue::Dialogue {
+            prompt: console.prompt.clone(),
+            join: console.join.clone(),
+            ask: console.ask.clone(),
+            answer: console.answer.clone(),
+            key: self.key.clone(),
+            ready: console.ready,
+            commands: self.typed.iter().map(command).collect(),
         })
     }
 }

@@ -70,7 +70,7 @@ impl RunFolder {
             move |cause| RunFolderError::Write { path, cause }
         };
         fs::create_dir_all(&self.root).map_err(failed(&self.root))?;
-        for left in ["sessions", "reference", "traces"] {
+        for left in ["sessions", "reference", "traces", "consoles"] {
             let path = self.root.join(left);
             match fs::remove_dir_all(&path) {
                 Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(&path)(cause)),
@@ -127,6 +127,24 @@ impl RunFolder {
             return Ok(());
         }
         self.write(&self.root.join("traces").join(format!("{id}.txt")), texts.join("\n").as_bytes())
+    }
+
+    /// Keeps what each command printed that was typed at a boot's console.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_console(&self, id: &SessionId, reading: &Reading) -> Result<(), RunFolderError> {
+        if reading.sections.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for section in &reading.sections {
+            let unless = if section.ended { "" } else { " (did not end)" };
+            text.push_str(&format!("== {}{unless}\n", section.typed));
+            section.lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        }
+        text.push_str(&format!("== {}\n", reading.ending));
+        self.write(&self.root.join("consoles").join(format!("{id}.txt")), text.as_bytes())
     }
 
     /// Keeps the grade, which makes the run complete.

@@ -184,6 +184,11 @@ impl SourceTree {
         self.files.contains_key(path)
     }
 
+    /// The content of the file at this path.
+    pub fn content(&self, path: &Path) -> Option<&[u8]> {
+        self.files.get(path).map(|file| file.content.as_slice())
+    }
+
     /// Makes a folder hold exactly this tree, what builds leave there apart.
     ///
     /// Only files that differ are written, so that builders see by the times of files what changed. The caller holds

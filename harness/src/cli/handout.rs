@@ -26,11 +26,13 @@ pub fn handout(context: &Context, options: &Handout) -> Result<ExitCode, Failure
             let known: Vec<&str> = kinds.keys().map(|id| id.0.as_str()).collect();
             Failure::caller(format!("find the kernel kind `{name}`: there are {}", known.join(", ")))
         })?,
+        // Labs of kernels that the course has no tree of are handed out by whoever has it.
         None => labs
             .iter()
+            .filter(|lab| options.lab.as_ref().is_none_or(|id| *id == lab.id.0))
             .flat_map(|lab| lab.kernels.keys())
-            .find_map(|id| kinds.get(id))
-            .ok_or_else(|| Failure::caller("make the handout: the course has no lab"))?,
+            .find_map(|id| kinds.get(id).filter(|kind| kind.source.is_some()))
+            .ok_or_else(|| Failure::caller(no_tree(options.lab.as_deref())))?,
     };
     let wanted = |id: &crate::lab::LabId| options.lab.as_ref().is_none_or(|lab| *lab == id.0);
     let branches = handout::write(&context.course, kind, &labs, wanted, &options.grader, &options.out)?;
@@ -40,4 +42,14 @@ pub fn handout(context: &Context, options: &Handout) -> Result<ExitCode, Failure
         text.push_str(&format!("  {name:widest$}  {commit}\n"));
     }
     terminal::print(&text)
+}
+
+/// Why there is no kernel to hand out.
+fn no_tree(lab: Option<&str>) -> String {
+    match lab {
+        Some(lab) => {
+            format!("make the handout of lab {lab}: the course has no tree of its own of the kernels that it is for")
+        }
+        None => "make the handout: the course has no lab in a kernel of its own".to_owned(),
+    }
 }

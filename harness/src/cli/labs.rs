@@ -15,9 +15,20 @@ pub fn labs(context: &Context, check: bool) -> Result<ExitCode, Failure> {
     let labs = context.course.labs(judges())?;
     let mut wrong = Vec::new();
     let mut text = String::new();
+    let kinds = context.course.kinds()?;
     for (_, lab) in labs {
         match lab {
             Err(error) => wrong.push(CourseError::File(error)),
+            Ok(lab) if !lab.kernels.keys().any(|id| kinds.get(id).is_some_and(|kind| kind.source.is_some())) => {
+                text.push_str(&format!(
+                    "{:<18} {:>4} points  {:<28} {} checks, {} sessions; no reference, needs a handout\n",
+                    lab.id.0,
+                    lab.points,
+                    lab.title,
+                    lab.checks.len(),
+                    lab.sessions.len()
+                ));
+            }
             Ok(lab) => text.push_str(&format!(
                 "{:<18} {:>4} points  {:<28} {} checks, {} sessions, {} solutions, {} mutants\n",
                 lab.id.0,

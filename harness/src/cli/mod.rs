@@ -188,6 +188,10 @@ impl Context {
     }
 }
 
+/// What is said of a lab whose kernels the course has no trees of.
+const NO_REFERENCE: &str =
+    "nothing to prove: the course has no reference solution of it, only `grader run --handout REPO` has the kernel";
+
 /// What checks can be judged by, for the readers of lab files.
 fn judges() -> Judges<'static> {
     Judges { oracles: oracle::NAMES, subjects: &subject::SUBJECTS }

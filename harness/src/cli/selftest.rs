@@ -99,6 +99,9 @@ pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failu
     let mut wrong = 0;
     for lab in &labs {
         let own = |id: &KindId| kinds.get(id).filter(|kind| kind.source.is_some());
+        if !lab.kernels.keys().any(|id| own(id).is_some()) {
+            terminal::print(&format!("{}: {}\n", lab.id, super::NO_REFERENCE))?;
+        }
         for (id, kind) in lab.kernels.keys().filter_map(|id| Some((id, own(id)?))) {
             wrong += lab_in_kind(context, options, lab, id, kind)?;
         }

@@ -1,9 +1,10 @@
 //! The `checks` of a lab file.
 
+use super::console;
 use super::read::{Judges, Known};
 use super::session::Sessions;
 use super::values;
-use super::{Bound, Check, CheckId, Clock, Judge, Kernels, Rule, Session, SessionId};
+use super::{Bound, Check, CheckId, Clock, Judge, Kernels, Proof, Rule, Session, SessionId};
 use crate::similar;
 use crate::yaml::{Fields, Node, Problem, Reader};
 
@@ -63,7 +64,9 @@ fn read_check(
     let names = session_node.map(|node| read_names(node, reader, sessions, used));
     let points = fields.required(reader, "points", "what the check is worth");
     let points = points.and_then(|node| reader.integer(node, 1..=1_000_000));
-    let judged = read_judge(&mut fields, reader, judges);
+    let of_check = |session: &&Session| names.as_ref().is_some_and(|names| names.contains(&session.id));
+    let read: Vec<&Session> = sessions.iter().flat_map(|sessions| &sessions.list).filter(of_check).collect();
+    let judged = read_judge(&mut fields, reader, judges, &read);
     reader.finish(fields);
 
     let (judge, default_title) = judged?;
@@ -82,7 +85,19 @@ fn read_check(
         .flat_map(|sessions| &sessions.list)
         .filter(|session| names.as_ref().is_some_and(|names| names.contains(&session.id)));
     let kernels = kernels.map(|session| session.kernels.clone()).reduce(Kernels::or).unwrap_or_default();
-    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, points: u32::try_from(points?).ok()? })
+    let typed = sessions
+        .iter()
+        .flat_map(|sessions| &sessions.list)
+        .any(|session| !session.console.is_empty() && names.as_ref().is_some_and(|names| names.contains(&session.id)));
+    let proof = match &judge {
+        Judge::Console(_) => Proof::ConsolePattern,
+        Judge::Metric { .. } if typed => Proof::ConsolePattern,
+        Judge::Oracle(_) | Judge::Metric { .. } => Proof::Trace,
+        Judge::Ktap(_) => Proof::GuestChecks,
+        Judge::Ends => Proof::Ending,
+    };
+    let points = u32::try_from(points?).ok()?;
+    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, proof, points })
 }
 
 fn read_names(
@@ -113,8 +128,13 @@ fn read_names(
     names
 }
 
-/// Reads the one judge that a check has.
-fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<'_>) -> Option<Judged> {
+/// Reads the one judge that a check of these sessions has.
+fn read_judge(
+    fields: &mut Fields<'_>,
+    reader: &mut Reader<'_>,
+    judges: &Judges<'_>,
+    sessions: &[&Session],
+) -> Option<Judged> {
     let oracle = fields.optional("oracle");
     let metric = fields.optional("metric");
     let ktap = fields.optional("ktap");
@@ -141,7 +161,7 @@ fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<
         return Some((Judge::Oracle(rule), meaning));
     }
     if let Some(node) = metric {
-        return read_metric(node, reader, fields, beside.map(|(_, node)| node), judges);
+        return read_metric(node, reader, fields, beside.map(|(_, node)| node), judges, sessions);
     }
     if let Some(node) = ktap {
         let pattern = reader.pattern(node)?;
@@ -149,9 +169,29 @@ fn read_judge(fields: &mut Fields<'_>, reader: &mut Reader<'_>, judges: &Judges<
         return Some((Judge::Ktap(pattern), title));
     }
     if let Some(node) = console {
-        let pattern = reader.pattern(node)?;
-        let title = format!("The console says what matches `{pattern}`");
-        return Some((Judge::Console(pattern), title));
+        let said = console::read_said(node, reader)?;
+        if let Some(after) = &said.after {
+            let unknown = sessions.iter().find(|session| session.console.iter().all(|command| command.typed != *after));
+            if let Some(session) = unknown {
+                let known: Vec<&str> = session.console.iter().map(|command| command.typed.as_str()).collect();
+                reader.unknown(node.at.clone(), "command that the session types", after, &known);
+            }
+        }
+        let shown = |patterns: &[console::Pattern]| {
+            patterns.iter().map(|pattern| format!("`{}`", pattern.as_str())).collect::<Vec<_>>().join(" and ")
+        };
+        let mut title = match &said.after {
+            Some(after) => format!("After `{after}` the console says"),
+            None => "The console says".to_owned(),
+        };
+        if !said.expect.is_empty() {
+            title.push_str(&format!(" what matches {}", shown(&said.expect)));
+        }
+        if !said.not.is_empty() {
+            title.push_str(if said.expect.is_empty() { "" } else { ", and" });
+            title.push_str(&format!(" nothing that matches {}", shown(&said.not)));
+        }
+        return Some((Judge::Console(said), title));
     }
     match ends?.value {
         crate::yaml::Value::Bool(true) => {
@@ -189,13 +229,20 @@ fn read_metric(
     fields: &Fields<'_>,
     [full_node, zero_node, given_node]: [Option<&Node>; 3],
     judges: &Judges<'_>,
+    sessions: &[&Session],
 ) -> Option<Judged> {
     let statistics: Vec<&str> = judges.subjects.iter().flat_map(|subject| subject.statistics).copied().collect();
     let expected = format!("a metric, `PHASE.STATISTIC` with one of {} as the statistic", statistics.join(", "));
-    let metric = reader.parsed(node, &expected, |word| {
-        let (phase, statistic) = word.rsplit_once('.')?;
-        (!phase.is_empty() && statistics.contains(&statistic)).then(|| word.to_owned())
-    });
+    let printed: Vec<String> = sessions.iter().flat_map(|session| &session.console).flat_map(|c| c.metrics()).collect();
+    let metric = if sessions.iter().any(|session| !session.console.is_empty()) {
+        let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+        reader.known(node, "figure that the session reads", &printed).map(str::to_owned)
+    } else {
+        reader.parsed(node, &expected, |word| {
+            let (phase, statistic) = word.rsplit_once('.')?;
+            (!phase.is_empty() && statistics.contains(&statistic)).then(|| word.to_owned())
+        })
+    };
     let mut bound = |key: &'static str, node: Option<&Node>| {
         const EXPECTED: &str = "a ratio to the reference, as in `1.25x`, or a number above zero";
         let Some(node) = node else {
@@ -245,7 +292,16 @@ fn suits(judge: &Judge, node: &Node, session: &Session, sessions: usize, reader:
         Judge::Metric { .. } if sessions > 1 || session.ticks.len() > 1 => {
             "a metric is read from one boot: one session with at most one tick".to_owned()
         }
-        Judge::Metric { .. } if session.clock == Clock::Parallel => {
+        Judge::Metric { full: Bound::Ratio(_), .. } if !session.console.is_empty() => {
+            "a figure that is read from the console has no reference: `full` and `zero` must be numbers".to_owned()
+        }
+        Judge::Console(said) if said.after.is_none() && !session.console.is_empty() => {
+            format!("session `{id}` types commands: `after` must name the one whose output is read")
+        }
+        Judge::Ktap(_) | Judge::Ends if !session.console.is_empty() => {
+            format!("session `{id}` types commands, and is judged by what the console says: `console`, or `metric`")
+        }
+        Judge::Metric { .. } if session.clock == Clock::Parallel && session.console.is_empty() => {
             format!(
                 "session `{id}` runs under the parallel clock, whose counters differ from run to run: score only under the virtual one"
             )

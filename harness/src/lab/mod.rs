@@ -3,6 +3,7 @@
 //! `labs/<id>/lab.yaml` and the files beside it, read once ([`read::read`]) and never changed.
 
 mod check;
+pub mod console;
 pub mod mutant;
 pub mod read;
 mod session;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use abi::boot::{ArenaRegion, PageSource};
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Gives a string type a name of its own, since a session's id is no check's id.
@@ -130,8 +132,10 @@ pub struct Session {
     pub id: SessionId,
     /// The kernel kinds that it is for.
     pub kernels: Kernels,
-    /// The lines of the script; a `--seed` is added to each that draws from one.
+    /// The lines of the script; a `--seed` is added to each that draws from one. Empty where commands are typed.
     pub run: Vec<String>,
+    /// The commands that are typed at the kernel's prompt. Empty where there is a script.
+    pub console: Vec<console::Command>,
     /// Harts, 1 to 8.
     pub harts: u8,
     /// How time passes.
@@ -192,8 +196,25 @@ pub struct Check {
     pub sessions: Vec<SessionId>,
     /// How it is judged.
     pub judge: Judge,
+    /// What it rests on.
+    pub proof: Proof,
     /// What it is worth.
     pub points: u32,
+}
+
+/// What the verdict of a check rests on, from what is hardest to fake to what anybody can print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// A trace of operations drawn from a seed, judged on the host, or a figure of it.
+    #[default]
+    Trace,
+    /// How programs and machine ended.
+    Ending,
+    /// Results that the guest's own checks reported.
+    GuestChecks,
+    /// Lines of the console that match a pattern, and nothing stronger.
+    ConsolePattern,
 }
 
 /// How a check is judged.
@@ -218,8 +239,8 @@ pub enum Judge {
     /// By the end of the session's programs: all of them ran, none was killed, every status was zero, every page
     /// came back, and the machine was powered off in order.
     Ends,
-    /// By a pattern in the console text.
-    Console(Regex),
+    /// By patterns in the console text, which anybody can print.
+    Console(console::Said),
 }
 
 /// What a figure is measured against.

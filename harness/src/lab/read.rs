@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::check::read_checks;
-use super::session::read_sessions;
+use super::session::{Sessions, read_sessions};
 use super::{Kernels, KindId, Lab, LabId, LabKernel};
 use crate::digest;
 use crate::kind::Kind;
@@ -90,6 +90,9 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
     reader.finish(fields);
 
     let sessions = sessions_node.map(|node| read_sessions(node, reader, known));
+    if let (Some(sessions), Some(kernels)) = (&sessions, &kernels) {
+        speak(sessions, kernels, reader, known);
+    }
     let checks = checks_node.map(|node| read_checks(node, reader, sessions.as_ref(), known));
     if let (Some(points), Some(node), Some(checks)) = (points, points_node, &checks) {
         let sum: u64 = checks.iter().map(|check| u64::from(check.points)).sum();
@@ -112,6 +115,21 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
         sessions: sessions?.list,
         checks: checks?,
     })
+}
+
+/// Notes sessions that type commands in kernels that have no shell.
+fn speak(sessions: &Sessions, kernels: &BTreeMap<KindId, LabKernel>, reader: &mut Reader<'_>, known: &Known<'_>) {
+    for session in sessions.list.iter().filter(|session| !session.console.is_empty()) {
+        let mute = kernels
+            .keys()
+            .find(|id| session.kernels.includes(id) && known.kinds.get(id).is_some_and(|kind| kind.console.is_none()));
+        let at = sessions.names.iter().find(|(name, _)| *name == session.id.0).map(|(_, at)| at.clone());
+        if let (Some(kind), Some(at)) = (mute, at) {
+            let text =
+                format!("session `{}` types commands, and kernels of kind `{kind}` have no `console`", session.id);
+            reader.note(at, Problem::Conflict(text));
+        }
+    }
 }
 
 /// A value that may be absent, but not wrong.

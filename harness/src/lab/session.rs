@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use abi::boot::{ArenaRegion, MAX_ARENA_REGIONS, PageSource};
 use abi::page::{MAX_ORDER, PAGE_SIZE};
 
+use super::console;
 use super::read::Known;
 use super::values;
 use super::{Clock, Deadline, Nanoseconds, Session, SessionId};
@@ -46,11 +47,16 @@ pub(super) fn read_sessions(node: &Node, reader: &mut Reader<'_>, known: &Known<
 fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Known<'_>) -> Option<Session> {
     let mut fields = reader.fields(node, "a session")?;
     let kernels = super::read::read_kinds(&mut fields, reader, known);
-    let run = fields.required(reader, "run", "a script line, or a list of them");
-    let run = run.and_then(|node| read_run(node, reader, known.judges.subjects));
+    let run_node = fields.optional("run");
+    let run = run_node.map(|node| read_run(node, reader, known.judges.subjects));
+    let console_node = fields.optional("console");
+    let commands = console_node.map(|node| console::read_commands(node, reader));
+    let typed = console_node.is_some();
     let harts = fields.optional("harts").map_or(Some(1), |node| reader.integer(node, 1..=8));
-    let clock =
-        fields.optional("clock").map_or(Some("virtual"), |node| reader.known(node, "clock", &["virtual", "parallel"]));
+    let clock_node = fields.optional("clock");
+    let clock = clock_node.map_or(Some(if typed { "parallel" } else { "virtual" }), |node| {
+        reader.known(node, "clock", &["virtual", "parallel"])
+    });
     let clock = clock.map(|word| if word == "virtual" { Clock::Virtual } else { Clock::Parallel });
     let ticks = fields.optional("tick").map_or(Some(Vec::new()), |node| read_ticks(node, reader));
     let deadline_node = fields.optional("deadline");
@@ -75,9 +81,23 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     reader.finish(fields);
 
     let clock = clock?;
+    if run_node.is_some() == typed {
+        let text = "a session has either a script (`run`), or commands that are typed (`console`)";
+        reader.note(node.at.clone(), Problem::Conflict(text.to_owned()));
+        return None;
+    }
+    if let (Some(node), true, Clock::Virtual) = (clock_node, typed, clock) {
+        let text = "what is typed arrives when the host gets to it, so such a session is under the parallel clock";
+        reader.note(node.at.clone(), Problem::Conflict(text.to_owned()));
+    }
+    if let (Some(node), true) = (deadline_node, typed) {
+        let text = "each command that is typed has a `limit` of its own, and the session no deadline";
+        reader.note(node.at.clone(), Problem::Conflict(text.to_owned()));
+    }
     let deadline = match (deadline, clock) {
         (Some(None), _) => None,
         (Some(Some(deadline)), _) => Some(deadline),
+        (None, _) if typed => commands.iter().flatten().map(|commands| console::time(commands)).next(),
         (None, Clock::Virtual) => Some(GUEST_DEADLINE),
         (None, Clock::Parallel) => Some(WALL_DEADLINE),
     };
@@ -91,7 +111,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
             }
             _ => "",
         };
-        if !conflict.is_empty() {
+        if !conflict.is_empty() && !typed {
             reader.note(node.at.clone(), Problem::Conflict(conflict.to_owned()));
         }
     }
@@ -101,7 +121,8 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     Some(Session {
         id,
         kernels,
-        run: run?,
+        run: run.unwrap_or(Some(Vec::new()))?,
+        console: commands.unwrap_or(Some(Vec::new()))?,
         harts: u8::try_from(harts?).ok()?,
         clock,
         ticks: ticks?,

@@ -64,6 +64,8 @@ impl Run<'_> {
         }
         // The same image run twice says the same twice.
         let same = reference_image.as_ref().is_some_and(|reference| reference.digest == image.digest);
+        let (kind, notes) = job.kind.suited(|path| self.tree.content(path));
+        notes.iter().for_each(|note| listener.event(&Event::Note(note)));
         let from = Instant::now();
         let scratch =
             tempfile::tempdir().map_err(|cause| RunFolderError::Write { path: std::env::temp_dir(), cause })?;
@@ -78,10 +80,10 @@ impl Run<'_> {
         for (side, image, plan) in due {
             for planned in plan {
                 let name = format!("{}-{}", if side == Side::Reference { "reference" } else { "own" }, planned.id);
-                let files = with_script(job.kind, image, &planned, &scratch.path().join(name));
+                let files = with_script(&kind, image, &planned, &scratch.path().join(name));
                 let boot = files.and_then(|files| {
                     planned
-                        .boot(job.lab, job.kind, &files)
+                        .boot(job.lab, &kind, &files)
                         .ok_or_else(|| format!("the lab has no session {}", planned.session))
                 });
                 // Harts under the parallel clock are threads; beside others they would not run side by side.
@@ -150,6 +152,7 @@ impl Run<'_> {
         folder.save_boot(booted, reference)?;
         if let (Booted::Ran { reading, .. }, false) = (booted, reference) {
             folder.save_trace(&planned.id, &planned.script, reading)?;
+            folder.save_console(&planned.id, reading)?;
         }
         Ok(())
     }
@@ -167,6 +170,9 @@ fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Re
         let own = name.with_extension("disk");
         std::fs::copy(disk, &own).map_err(|error| format!("copy {} to {}: {error}", disk.display(), own.display()))?;
         files.disk = Some(own);
+    }
+    if !planned.typed.is_empty() {
+        return Ok(files);
     }
     match &kind.script {
         Script::Initrd => {

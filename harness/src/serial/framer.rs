@@ -106,6 +106,11 @@ impl Framer {
         }
     }
 
+    /// The bytes of the line that has not ended, as far as they came, without mark and terminal control sequences.
+    pub fn pending(&self) -> &[u8] {
+        &self.kept
+    }
+
     /// Gives the last line, if it has no line end.
     pub fn finish(mut self, mut line: impl FnMut(Line)) {
         if self.begun {

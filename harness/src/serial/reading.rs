@@ -15,7 +15,8 @@ use super::ktap::Document;
 use super::record::{self, Metric, Outcome, TracedPool};
 use crate::buffer_trace;
 use crate::list_trace;
-use crate::session::Transcript;
+use crate::session::sections::{self, Section};
+use crate::session::{Stop, Transcript};
 use crate::trace::Operation;
 
 /// Everything that a transcript says.
@@ -55,6 +56,8 @@ pub struct Reading {
     pub others: Vec<Placed<Unknown>>,
     /// All other lines.
     pub console: Vec<Placed<String>>,
+    /// What each command printed that was typed at the console, in order.
+    pub sections: Vec<Section>,
     /// What is wrong with the transcript itself, in order of lines.
     pub damage: Vec<Damage>,
 }
@@ -62,7 +65,24 @@ pub struct Reading {
 impl Reading {
     /// Reads a transcript.
     pub fn of(transcript: &Transcript) -> Self {
-        reader::read(&transcript.serial, &transcript.stop, transcript.boot.output_limit)
+        let mut reading = reader::read(&transcript.serial, &transcript.stop, transcript.boot.output_limit);
+        reading.sections = sections::of(transcript);
+        if let (Ending::Overdue { command, limit, .. }, Some(dialogue)) =
+            (&mut reading.ending, &transcript.boot.dialogue)
+        {
+            let due = match transcript.stop {
+                Stop::Overdue { command: Some(command) } => dialogue.commands.get(command),
+                _ => None,
+            };
+            *command = due.map(|due| due.name.clone());
+            *limit = due.map_or(dialogue.ready, |due| due.limit);
+        }
+        reading
+    }
+
+    /// What a command printed, if it was typed.
+    pub fn section(&self, command: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.command == command)
     }
 
     /// What a serial line says whose machine was powered off with success.

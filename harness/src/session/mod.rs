@@ -2,10 +2,16 @@
 
 mod command;
 mod confine;
+mod conversation;
+pub mod dialogue;
 mod last_words;
+mod patience;
 mod process;
 mod run;
+pub mod sections;
+mod serial_line;
 pub mod store;
+mod talk;
 mod watch;
 
 use std::path::PathBuf;
@@ -14,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Clock, Deadline, SessionId};
+use dialogue::{Dialogue, Exchange};
 
 pub use run::{BootError, Progress, run};
 
@@ -46,6 +53,9 @@ pub struct Boot {
     /// Regular expressions; after a line that one of them matches, the guest does nothing more, and it is ended.
     #[serde(default)]
     pub last_words: Vec<String>,
+    /// What is said over the console, if anything is; the boot ends with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialogue: Option<Dialogue>,
 }
 
 /// How the process of a boot came to its end, as seen from outside.
@@ -66,6 +76,13 @@ pub enum Stop {
         /// The line.
         line: String,
     },
+    /// Everything was said over the console that was to be said; QEMU was killed.
+    AllSaid,
+    /// A command took longer than it may; QEMU was killed.
+    Overdue {
+        /// The command, as an index of [`Dialogue::commands`]; the first prompt, without one.
+        command: Option<usize>,
+    },
     /// The guest wrote more than the output limit; QEMU was killed.
     Flooded,
     /// QEMU itself ended with a message, or was killed by somebody else; nothing can be said of the guest.
@@ -82,6 +99,8 @@ pub struct Transcript {
     pub boot: Boot,
     /// What came over the serial line, as it came.
     pub serial: Vec<u8>,
+    /// What was typed, and where its output lies in that.
+    pub exchanges: Vec<Exchange>,
     /// How it ended.
     pub stop: Stop,
     /// Wall time from start to end; no part of a verdict.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,9 +34,11 @@ pub(super) struct Exit {
     pub processor: Option<Duration>,
 }
 
-/// Where the child's output goes, and how much of it there can be.
+/// Where the child's input comes from and its output goes, and how much of it there can be.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct Streams {
+    /// Nothing can be read there without one.
+    pub stdin: Option<OwnedFd>,
     pub stdout: File,
     pub stderr: File,
     /// Bytes that any one file can grow to.
@@ -43,12 +46,13 @@ pub(super) struct Output {
 }
 
 impl Supervised {
-    /// Starts a program in a process group of its own, without standard input.
+    /// Starts a program in a process group of its own.
     ///
     /// # Errors
     /// Those of fork, of exec, and of setting limits.
-    pub async fn start(mut command: Command, output: Output) -> io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(output.stdout).stderr(output.stderr).process_group(0);
+    pub async fn start(mut command: Command, streams: Streams) -> io::Result<Self> {
+        command.stdin(streams.stdin.map_or_else(Stdio::null, Stdio::from));
+        command.stdout(streams.stdout).stderr(streams.stderr).process_group(0);
         let parent = rustix::process::getpid();
         // SAFETY: between fork and exec the closure makes system calls only: it neither allocates nor takes a lock
         // that another thread of the parent might have held.
@@ -60,7 +64,7 @@ impl Supervised {
                     return Err(io::ErrorKind::NotConnected.into());
                 }
                 limit(Resource::Core, 0)?;
-                limit(Resource::Fsize, output.file_size)
+                limit(Resource::Fsize, streams.file_size)
             });
         }
         let (reply, started) = oneshot::channel();

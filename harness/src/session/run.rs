@@ -1,28 +1,27 @@
 //! Runs one boot from start to end.
 
-use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::fs::MemfdFlags;
 use tokio::time::MissedTickBehavior;
 
 use super::confine::confine;
+use super::conversation::Conversation;
 use super::last_words::LastWords;
-use super::process::{Exit, Output, Supervised};
+use super::process::{Exit, Streams, Supervised};
+use super::serial_line::Tail;
 use super::watch::{self, Watch};
 use super::{Boot, Stop, Transcript, command};
 use crate::confinement::{self, Confinement};
 use crate::lab::SessionId;
 use crate::owner::Owner;
 
-/// How often new output is looked for.
+/// How often new output is looked for, where nothing tells that there is some.
 const POLL: Duration = Duration::from_millis(10);
 
 /// How many polls there are between two samples of QEMU's processor time.
@@ -33,9 +32,6 @@ const LEAST_FILE_SIZE: u64 = 1 << 20;
 
 /// The most of QEMU's own messages that is kept, in bytes.
 const MESSAGE_LIMIT: u64 = 16 << 10;
-
-/// Bytes read at a time.
-const CHUNK: usize = 64 << 10;
 
 /// Where a boot is, as its caller is told while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -153,20 +149,27 @@ pub async fn run(
     let line = command::line(boot, confined.qemu_sandbox);
     let (program, arguments) = line.ok_or_else(|| BootError::NoProgram { session: session() })?;
 
-    let mut serial = Tail::new("serial line", boot.output_limit.saturating_add(1)).map_err(broken)?;
-    let mut messages = Tail::new("standard error", MESSAGE_LIMIT).map_err(broken)?;
-    let output = Output {
-        stdout: serial.file.try_clone().map_err(broken)?,
-        stderr: messages.file.try_clone().map_err(broken)?,
-        file_size: serial.limit.max(LEAST_FILE_SIZE),
+    let limit = boot.output_limit.saturating_add(1);
+    let serial = if boot.dialogue.is_some() { Tail::pipe(limit) } else { Tail::file("serial line", limit) };
+    let (mut serial, stdout) = serial.map_err(broken)?;
+    let (mut messages, stderr) = Tail::file("standard error", MESSAGE_LIMIT).map_err(broken)?;
+    let (stdin, mut conversation) = match &boot.dialogue {
+        None => (None, None),
+        Some(dialogue) => {
+            let (keyboard, keys) = io::pipe().map_err(broken)?;
+            (Some(keyboard.into()), Some(Conversation::new(dialogue, keys)))
+        }
     };
+    let disk = boot.disk.as_ref().and_then(|disk| disk.metadata().ok()).map_or(0, |data| data.len());
+    let file_size = serial.limit.max(LEAST_FILE_SIZE).max(disk);
+    let streams = Streams { stdin, stdout, stderr, file_size };
     let mut command = Command::new(program);
     command.args(arguments);
     let spawn = |cause| BootError::Spawn { session: session(), program: program.into(), cause };
     confine(&mut command, boot, confined).map_err(|error| spawn(error.into()))?;
 
     let started = Instant::now();
-    let mut qemu = Supervised::start(command, output).await.map_err(|cause| spawn(confinement::explain(cause)))?;
+    let mut qemu = Supervised::start(command, streams).await.map_err(|cause| spawn(confinement::explain(cause)))?;
 
     let mut cancel = pin!(cancel);
     let mut watch = Watch::new(boot);
@@ -178,7 +181,7 @@ pub async fn run(
     let mut polls = 0_u32;
     let mut verdict = None;
     let exit = loop {
-        tokio::select! {
+        let ticked = tokio::select! {
             biased;
             exit = qemu.exit() => break exit,
             () = &mut cancel => {
@@ -187,23 +190,29 @@ pub async fn run(
                 let _ = qemu.exit().await;
                 return Err(BootError::Cancelled { session: session() });
             }
-            _ = ticks.tick(), if verdict.is_none() => {}
-        }
+            _ = ticks.tick(), if verdict.is_none() => true,
+            () = serial.readable(), if verdict.is_none() => false,
+        };
         clock.tick();
-        polls += 1;
-        let sampled = polls.is_multiple_of(POLLS_PER_SAMPLE);
+        polls += u32::from(ticked);
+        let sampled = ticked && polls.is_multiple_of(POLLS_PER_SAMPLE);
         let sample = qemu.pid().filter(|_| sampled).and_then(|pid| watch::sample(pid).ok());
         processor = sample.map_or(processor, |sample| sample.processor);
         let before = serial.bytes.len();
         serial.read().map_err(broken)?;
         let new = &serial.bytes[before..];
-        if !new.is_empty() || polls.is_multiple_of(10 * POLLS_PER_SAMPLE) {
+        if !new.is_empty() || (ticked && polls.is_multiple_of(10 * POLLS_PER_SAMPLE)) {
             on(Progress { new, bytes: serial.len(), wall: clock.wall, processor });
         }
         if serial.len() > boot.output_limit {
             verdict = Some(Stop::Flooded);
         } else if let Some(line) = last_words.find(&serial.bytes) {
             verdict = Some(Stop::GaveUp { line });
+        } else if let Some(conversation) = &mut conversation {
+            verdict = conversation.hear(&serial.bytes[before..]);
+            if let (true, None, Some(pid)) = (sampled, &verdict, qemu.pid()) {
+                verdict = conversation.look(clock.awake, pid);
+            }
         } else if sampled {
             verdict = watch.look(clock.wall, clock.awake, serial.len(), sample);
         }
@@ -229,7 +238,8 @@ pub async fn run(
     }
     let stop = if flooded { Stop::Flooded } else { stop(&exit, &message, verdict) };
     serial.bytes.truncate(usize::try_from(boot.output_limit).unwrap_or(usize::MAX));
-    Ok(Transcript { boot: boot.clone(), serial: serial.bytes, stop, wall: clock.wall, processor })
+    let exchanges = conversation.map(Conversation::into_exchanges).unwrap_or_default();
+    Ok(Transcript { boot: boot.clone(), serial: serial.bytes, exchanges, stop, wall: clock.wall, processor })
 }
 
 /// How a process that ended came to end, where `verdict` is what it was killed for.
@@ -266,44 +276,6 @@ fn refusal(exit: &Exit, message: &str) -> Option<String> {
         _ => false,
     };
     own.then(|| errors.join("; "))
-}
-
-/// A file in memory that QEMU writes, and what has been read of it so far.
-///
-/// Not a pipe: when a pipe is full, the serial port stays busy until the harness has read on, and a guest that polls
-/// it would execute a number of instructions that depends on how busy the host is.
-#[derive(Debug)]
-struct Tail {
-    file: File,
-    bytes: Vec<u8>,
-    limit: u64,
-}
-
-impl Tail {
-    fn new(name: &str, limit: u64) -> io::Result<Self> {
-        Ok(Self { file: rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into(), bytes: Vec::new(), limit })
-    }
-
-    fn len(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// Reads what is new, up to the limit.
-    fn read(&mut self) -> io::Result<()> {
-        while self.len() < self.limit {
-            let end = self.bytes.len();
-            let room = usize::try_from(self.limit - self.len()).unwrap_or(usize::MAX).min(CHUNK);
-            self.bytes.resize(end + room, 0);
-            let read = self.file.read_at(&mut self.bytes[end..], end as u64);
-            self.bytes.truncate(end + read.as_ref().copied().unwrap_or(0));
-            match read {
-                Ok(0) => break,
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Wall time, and the part of it in which the harness was given the processor.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::dialogue::Exchange;
 use super::{Boot, Stop, Transcript};
 use crate::digest;
 use crate::lab::SessionId;
@@ -25,6 +26,8 @@ struct Saved {
     wall_microseconds: u64,
     processor_microseconds: u64,
     serial: SavedSerial,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exchanges: Vec<Exchange>,
 }
 
 /// What must be found in `<session>.serial`.
@@ -125,7 +128,7 @@ impl StoreError {
 /// # Errors
 /// When a file cannot be written, for example because the disk is full.
 pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError> {
-    let Transcript { boot, serial, stop, wall, processor } = transcript;
+    let Transcript { boot, serial, exchanges, stop, wall, processor } = transcript;
     let [serial_path, json_path] = paths(directory, &boot.session)?;
     let saved = Saved {
         format: FORMAT,
@@ -139,6 +142,7 @@ pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError>
         wall_microseconds: microseconds(*wall),
         processor_microseconds: microseconds(*processor),
         serial: SavedSerial { bytes: serial.len() as u64, sha256: digest::of_bytes(serial) },
+        exchanges: exchanges.clone(),
     };
     let mut json = serde_json::to_vec_pretty(&saved)
         .map_err(|error| StoreError::Write { path: json_path.clone(), cause: error.into() })?;
@@ -182,6 +186,7 @@ pub fn load(directory: &Path, session: &SessionId) -> Result<Transcript, StoreEr
     Ok(Transcript {
         boot,
         serial,
+        exchanges: saved.exchanges,
         stop: saved.stop,
         wall: Duration::from_micros(saved.wall_microseconds),
         processor: Duration::from_micros(saved.processor_microseconds),
@@ -209,13 +214,16 @@ fn relative(directory: &Path, path: &Path) -> PathBuf {
     }
 }
 
-/// A word of the command line; one that is a path keeps its file name.
+/// A word of the command line; paths in it, as in `file=/path,format=raw`, keep their file names.
 fn without_place(directory: &Path, word: &str) -> String {
-    if word.starts_with('/') {
-        relative(directory, Path::new(word)).to_string_lossy().into_owned()
-    } else {
-        word.to_owned()
-    }
+    let part = |part: &str| {
+        let (key, value) = part.split_once('=').map_or(("", part), |(key, value)| (&part[..=key.len()], value));
+        match value.starts_with('/') {
+            true => format!("{key}{}", relative(directory, Path::new(value)).display()),
+            false => part.to_owned(),
+        }
+    };
+    word.split(',').map(part).collect::<Vec<_>>().join(",")
 }
 
 fn microseconds(duration: Duration) -> u64 {

@@ -42,6 +42,7 @@ fn boot(kernel: &Path) -> Boot {
         deadline: Deadline::Guest(1000 * SECOND),
         output_limit: 1 << 20,
         last_words: Vec::new(),
+        dialogue: None,
     }
 }
 

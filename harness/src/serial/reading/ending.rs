@@ -33,6 +33,17 @@ pub enum Ending {
         /// In this line.
         line: String,
     },
+    /// Every command had ended that was typed at the console.
+    AllSaid,
+    /// A command that was typed did not end within its limit.
+    Overdue {
+        /// The command; the first prompt, without one.
+        command: Option<String>,
+        /// The limit, in nanoseconds.
+        limit: u64,
+        /// The last line that was printed; empty if there was none.
+        last: String,
+    },
     /// Every hart slept, and nothing could wake one.
     Stalled,
     /// The guest wrote more than the session allows.
@@ -76,7 +87,7 @@ impl Ending {
     /// Whose fault it is, where it is one.
     pub const fn owner(&self) -> Option<Owner> {
         match self {
-            Self::PoweredOff => None,
+            Self::PoweredOff | Self::AllSaid => None,
             Self::Broken { .. } => Some(Owner::Harness),
             _ => Some(Owner::Submission),
         }
@@ -101,6 +112,18 @@ impl fmt::Display for Ending {
                 write!(f, "the kernel hung until its time was up; the last line that it printed was {last:?}")
             }
             Self::GaveUp { line } => write!(f, "the kernel gave up and said: {line}"),
+            Self::AllSaid => f.write_str("every command that was typed had ended"),
+            Self::Overdue { command, limit, last } => {
+                let limit = *limit as f64 / 1e9;
+                match command {
+                    Some(command) => write!(f, "{command:?} did not end within its {limit} s")?,
+                    None => write!(f, "the kernel showed no prompt within {limit} s")?,
+                }
+                match last.as_str() {
+                    "" => f.write_str(", and had not printed a single line"),
+                    last => write!(f, "; the last line that was printed was {last:?}"),
+                }
+            }
             Self::Stalled => f.write_str("every hart slept, and nothing was left that could wake one"),
             Self::Flooded { limit } => write!(f, "the guest wrote more than the {limit} bytes that the session allows"),
             Self::EndedEarly { status, why } => {
@@ -161,6 +184,9 @@ pub(super) fn decide(
             return (Ending::OutOfTime { last: String::new() }, untrue("the machine went on until its time was up"));
         }
         Stop::GaveUp { line } => return (Ending::GaveUp { line: line.clone() }, untrue("the machine stayed on")),
+        Stop::AllSaid => return (Ending::AllSaid, None),
+        // The reader knows the dialogue.
+        Stop::Overdue { .. } => return (Ending::Overdue { command: None, limit: 0, last: String::new() }, None),
         Stop::Stalled => return (Ending::Stalled, untrue("the machine went to sleep for ever")),
         Stop::Flooded => return (Ending::Flooded { limit }, untrue("the machine went on writing")),
         // That is not the guest's doing, so nothing that it said is held against it.

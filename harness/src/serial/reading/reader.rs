@@ -223,7 +223,7 @@ impl Reader {
         if let Some(stopped) = untrue {
             self.flaw(line, Flaw::Untrue { kind: kind.to_owned(), stopped });
         }
-        if let Ending::OutOfTime { last } = &mut ending {
+        if let Ending::OutOfTime { last } | Ending::Overdue { last, .. } = &mut ending {
             let printed = self.console.iter().rev().map(|line| line.what.trim());
             *last = printed
                 .map(|line| line.chars().take(200).collect::<String>())
@@ -265,6 +265,7 @@ impl Reader {
             ktap,
             others,
             console,
+            sections: Vec::new(),
             damage,
         }
     }

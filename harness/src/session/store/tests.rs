@@ -2,12 +2,15 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::lab::{Clock, Deadline};
+use crate::session::dialogue::{Command, Dialogue};
 
 fn transcript(directory: &Path) -> Transcript {
     Transcript {
         boot: Boot {
             session: SessionId("shared@7us".into()),
-            qemu: ["/opt/bin/qemu-system-riscv64", "-machine", "virt"].map(String::from).into(),
+            qemu: ["/opt/bin/qemu-system-riscv64", "-machine", "virt", "file=/opt/cache/fs.img,snapshot=on"]
+                .map(String::from)
+                .into(),
             kernel: directory.join("images/kernel"),
             initrd: "/elsewhere/cache/initrd".into(),
             disk: None,
@@ -18,8 +21,18 @@ fn transcript(directory: &Path) -> Transcript {
             deadline: Deadline::Guest(5_000_000_000),
             output_limit: 1 << 20,
             last_words: Vec::new(),
+                dialogue: Some(Dialogue {
+                prompt: "> $".into(),
+                join: "; ".into(),
+                ask: "echo {mark}  end".into(),
+                answer: "{mark} end".into(),
+                key: "k".into(),
+                ready: 1,
+                commands: vec![Command { name: "test".into(), typed: "test -q".into(), limit: 2 }],
+            }),
         },
         serial: (0..=255).cycle().take(5000).collect(),
+        exchanges: vec![Exchange { command: 0, mark: 1, others: vec![0], from: 10, to: Some(20) }],
         stop: Stop::Broken { reason: "QEMU was killed by signal 9".into() },
         wall: Duration::from_micros(1_234_567),
         processor: Duration::from_millis(80),

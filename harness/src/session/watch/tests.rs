@@ -18,6 +18,7 @@ fn watch(clock: Clock, deadline: Deadline) -> Watch {
         deadline,
         output_limit: 1 << 20,
         last_words: Vec::new(),
+        dialogue: None,
     })
 }
 

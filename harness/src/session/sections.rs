@@ -1,0 +1,64 @@
+//! The output of a console session, cut into what belongs to each command.
+
+use super::Transcript;
+use super::dialogue::{Dialogue, Exchange};
+use crate::serial::framer::{self, Kind};
+
+/// What a command printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// The command, as the lab calls it.
+    pub command: String,
+    /// What was typed.
+    pub typed: String,
+    /// Its lines, without the echo of what was typed, and without records.
+    pub lines: Vec<String>,
+    /// Whether it ended.
+    pub ended: bool,
+}
+
+impl Section {
+    /// Its lines as one text.
+    pub fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
+/// The sections of a transcript, in order; none where nothing was typed.
+pub fn of(transcript: &Transcript) -> Vec<Section> {
+    let Some(dialogue) = &transcript.boot.dialogue else { return Vec::new() };
+    let cut = |exchange: &Exchange| cut(&transcript.serial, dialogue, exchange);
+    transcript.exchanges.iter().filter_map(cut).collect()
+}
+
+fn cut(serial: &[u8], dialogue: &Dialogue, exchange: &Exchange) -> Option<Section> {
+    let command = dialogue.commands.get(exchange.command)?;
+    let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(serial.len());
+    let end = exchange.to.map_or(serial.len(), offset);
+    let mut lines: Vec<String> = framer::lines(&serial[offset(exchange.from).min(end)..end])
+        .into_iter()
+        .filter(|line| line.kind == Kind::Text)
+        .map(|line| line.text)
+        .collect();
+    let echo = dialogue.question(exchange.mark);
+    if let Some(at) = lines.iter().position(|line| line.contains(&echo)) {
+        lines.drain(..=at);
+    }
+    // Questions may have been asked, and answered, in the middle of a line.
+    let said = exchange.others.iter().flat_map(|&mark| [dialogue.question(mark), dialogue.answer(mark)]);
+    let said: Vec<String> = said.chain([dialogue.answer(exchange.mark)]).collect();
+    let prompt = regex::Regex::new(&dialogue.prompt).ok();
+    let lines = lines.into_iter().filter_map(|line| {
+        let without = said.iter().fold(line.clone(), |line, said| line.replace(said.as_str(), ""));
+        let is_prompt =
+            || prompt.as_ref().is_some_and(|prompt| prompt.find(&without).is_some_and(|at| at.start() == 0));
+        let left = without == line || !(without.is_empty() || is_prompt());
+        left.then_some(without)
+    });
+    Some(Section {
+        command: command.name.clone(),
+        typed: command.typed.clone(),
+        lines: lines.collect(),
+        ended: exchange.to.is_some(),
+    })
+}
