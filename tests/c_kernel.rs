@@ -15,7 +15,7 @@ struct Example {
 impl Example {
     fn new() -> Self {
         let example = Self { folder: TempDir::new().expect("a temporary folder") };
-        for (path, content) in files_of_the_page() {
+        for (path, content) in files_of_the_page("tiny") {
             example.write(&format!("course/{path}"), &content);
         }
         for file in ["grader.h", "report.h", "draw.h", "script.h", "pages.c"] {
@@ -58,20 +58,26 @@ impl Example {
     }
 }
 
-/// The files that the page shows: a path in backticks on a line of its own, then a block.
-fn files_of_the_page() -> Vec<(String, String)> {
+/// The two files that the page shows for a kind of kernel, a kind and a lab: a path in backticks on a line of its own,
+/// then a block.
+pub fn files_of_the_page(kind: &str) -> Vec<(String, String)> {
     let page = course_file("labs/README.md");
     let mut files = Vec::new();
     let mut rest = page.as_str();
     while let Some((before, after)) = rest.split_once("\n```yaml\n") {
         let (content, after) = after.split_once("\n```\n").expect("a block has an end");
         let title = before.trim_end().lines().last().unwrap_or_default();
-        if let Some(path) = title.strip_prefix('`').and_then(|title| title.strip_suffix('`')) {
+        let is_for = |content: &str| {
+            content.contains(&format!("id: {kind}\n")) || content.contains(&format!("kernels:\n  {kind}:\n"))
+        };
+        if let Some(path) = title.strip_prefix('`').and_then(|title| title.strip_suffix('`'))
+            && is_for(content)
+        {
             files.push((path.to_owned(), format!("{content}\n")));
         }
         rest = after;
     }
-    assert_eq!(files.len(), 2, "the page shows a kind and a lab");
+    assert_eq!(files.len(), 2, "the page shows a kind and a lab of {kind}");
     files
 }
 

@@ -23,7 +23,8 @@ fn handout(into: &Path) -> String {
 fn labs() -> Vec<(String, Vec<String>)> {
     let folders = fs::read_dir(course().join("labs")).expect("labs").flatten().map(|entry| entry.path());
     let mut labs: Vec<_> = folders
-        .filter(|folder| folder.join("lab.yaml").is_file())
+        // A lab without starters is for kernels that others hand out.
+        .filter(|folder| folder.join("lab.yaml").is_file() && folder.join("handout").is_dir())
         .map(|folder| {
             let mut files = Vec::new();
             list(&folder.join("handout"), &folder.join("handout"), &mut files);

@@ -4,6 +4,7 @@ mod c_harts;
 mod c_kernel;
 mod command;
 mod confinement;
+mod console;
 mod endings;
 mod handout;
 mod interruptions;

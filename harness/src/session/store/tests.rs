@@ -21,7 +21,7 @@ fn transcript(directory: &Path) -> Transcript {
             deadline: Deadline::Guest(5_000_000_000),
             output_limit: 1 << 20,
             last_words: Vec::new(),
-                dialogue: Some(Dialogue {
+            dialogue: Some(Dialogue {
                 prompt: "> $".into(),
                 join: "; ".into(),
                 ask: "echo {mark}  end".into(),
