@@ -10,3 +10,4 @@ mod handout;
 mod interruptions;
 mod reports;
 mod student;
+mod traces;
