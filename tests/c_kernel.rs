@@ -161,6 +161,31 @@ fn c_kernel_that_does_not_compile_or_link_is_the_student_s_fault_with_the_line_n
 }
 
 #[test]
+fn c_kernel_that_takes_in_files_of_the_machine_is_refused_with_the_line_and_kept_from_them_besides() {
+    let example = Example::new();
+    let included = example.grade(&format!("#include \"/etc/passwd\"\n{}", best_fit()));
+    assert_eq!(included.code, Some(1), "{}", included.said());
+    assert!(
+        included.stdout.contains("kernel/kalloc.c:1:1: `#include \"/etc/passwd\"` is forbidden"),
+        "{}",
+        included.said()
+    );
+    let lab = fs::read_to_string(example.path("course/labs/tiny-bestfit/lab.yaml")).expect("the lab");
+    let allows =
+        with(&lab, "    files: [kernel/kalloc.c]\n", "    files: [kernel/kalloc.c]\n    allow: [include, asm]\n");
+    example.write("course/labs/tiny-bestfit/lab.yaml", &allows);
+    for attempt in ["#include \"/etc/passwd\"", "asm(\".section .data; .incbin \\\"/etc/passwd\\\"\");"] {
+        let outcome = example.grade(&format!("{attempt}\n{}", best_fit()));
+        assert_eq!(outcome.code, Some(1), "{}", outcome.said());
+        assert!(
+            outcome.said().contains("Permission denied") || outcome.said().contains("file not found"),
+            "{}",
+            outcome.said()
+        );
+    }
+}
+
+#[test]
 fn c_kernel_that_prints_what_students_are_told_to_print_earns_nothing_for_it() {
     let example = Example::new();
     let prints = format!(

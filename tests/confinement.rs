@@ -1,7 +1,5 @@
 //! What a submission can do while it is built, and what is asked before it may.
 
-use std::path::Path;
-
 use crate::student::{LAB, Outcome, SOLUTION, Student, course, grader, reference};
 
 /// Grades one check, on a machine without some means to confine.
@@ -47,16 +45,13 @@ fn a_student_s_own_code_is_graded_on_any_machine_and_the_report_says_with_what()
 }
 
 #[test]
-fn a_submission_that_includes_a_file_of_the_machine_does_not_compile() {
-    let outside = tempfile::tempdir().expect("a folder");
-    let secret = outside.path().join("gradebook");
-    std::fs::write(&secret, "secret").expect("a file");
-    let line = format!("const SECRET: &[u8] = include_bytes!({secret:?});\n");
-    let student = Student::with(&reference());
-    student.write(SOLUTION, &(reference() + &line));
+fn a_forbidden_construct_is_the_submission_s_fault_with_file_line_and_rule() {
+    let student = Student::with(&(reference() + "const SECRET: &[u8] = include_bytes!(\"/etc/passwd\");\n"));
+    let line = 1 + reference().lines().count();
     let outcome = student.check("requests");
     assert_eq!(outcome.code, Some(1), "{}", outcome.said());
-    assert!(!outcome.stdout.contains("secret\n"), "{}", outcome.said());
-    assert_eq!(outcome.grade["build"]["outcome"], "refused", "{}", outcome.said());
-    assert!(Path::new(&secret).exists());
+    let place = format!("{SOLUTION}:{line}:23");
+    assert_eq!(outcome.grade["build"]["places"][0], place.as_str(), "{}", outcome.said());
+    assert!(outcome.stdout.contains(&format!("{place}: `include_bytes!` is forbidden")), "{}", outcome.said());
+    assert_eq!(outcome.verdict("requests"), "fail", "{}", outcome.said());
 }

@@ -36,6 +36,7 @@ pub mod seed;
 pub mod serial;
 pub mod session;
 pub mod similar;
+pub mod source_policy;
 pub mod source_tree;
 pub mod subject;
 pub mod submission;

@@ -142,7 +142,7 @@ pub(super) fn from_cargo(line: &[u8]) -> Option<Diagnostic> {
 /// Reads a line of a C compiler's or of make's output.
 pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
     static GCC: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?:fatal )?(?P<level>error|warning): (?P<text>.*)$")
+        Regex::new(r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?:fatal |Fatal )?(?P<level>[Ee]rror|[Ww]arning): (?P<text>.*)$")
             .expect("it is one")
     });
     static LINKER: LazyLock<Regex> = LazyLock::new(|| {
@@ -161,8 +161,14 @@ pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
         });
     }
     let found = GCC.captures(&text)?;
+    let level = if found["level"].eq_ignore_ascii_case("error") { Level::Error } else { Level::Warning };
+    if found["file"].starts_with('/') && found["file"].ends_with(".s") {
+        // What the compiler wrote for the assembler, under a name that is another every time.
+        let rendered = format!("assembly: {}: {}\n", &found["level"], &found["text"]);
+        return Some(Diagnostic { level, message: found["text"].to_owned(), code: None, place: None, rendered });
+    }
     Some(Diagnostic {
-        level: if &found["level"] == "error" { Level::Error } else { Level::Warning },
+        level,
         message: found["text"].to_owned(),
         code: None,
         place: Some(Place {
@@ -207,6 +213,9 @@ mod tests {
         let read = from_plain("./kernel/kalloc.c:12:5: error: expected ';'").unwrap();
         assert_eq!(read.place.unwrap(), Place { file: "kernel/kalloc.c".to_owned(), line: 12, column: 5 });
         assert_eq!(from_plain("make: *** [Makefile:3: all] Error 1"), None);
+        let assembler = from_plain("/tmp/ccFzO1sH.s:296: Error: file not found: secret").unwrap();
+        assert_eq!((assembler.level, assembler.place), (Level::Error, None));
+        assert_eq!(assembler.rendered, "assembly: Error: file not found: secret\n");
         for line in [
             "/tmp/x/umalloc_test.c:40: undefined reference to `umalloc'",
             "ld: kernel/ktest.o: kernel/ktest.c:(.text+0x1c): undefined reference to `kallocn'",

@@ -10,7 +10,7 @@ mod session;
 pub mod solution;
 pub mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,8 @@ use abi::boot::{ArenaRegion, PageSource};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::source_policy;
 
 /// Gives a string type a name of its own, since a session's id is no check's id.
 macro_rules! id {
@@ -87,6 +89,8 @@ pub struct LabKernel {
     pub files: Vec<PathBuf>,
     /// Cargo features of the kernel that the lab needs.
     pub features: Vec<String>,
+    /// Rules of the [source policy](crate::source_policy) that are not kept here.
+    pub allowed: BTreeSet<source_policy::Rule>,
 }
 
 /// How time passes in a session.

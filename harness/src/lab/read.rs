@@ -1,6 +1,6 @@
 //! From `lab.yaml` to a [`Lab`], or to everything that is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::{Kernels, KindId, Lab, LabId, LabKernel};
 use crate::digest;
 use crate::kind::Kind;
 use crate::owner::Owner;
+use crate::source_policy::Rule;
 use crate::subject::Subject;
 use crate::yaml::{self, Defects, Fields, Node, Problem, Reader};
 
@@ -189,6 +190,7 @@ fn read_kernel(node: &Node, reader: &mut Reader<'_>, kind: &Kind, course: &Path)
     let mut fields = reader.fields(node, "what a lab takes of a kernel")?;
     let files = fields.required(reader, "files", "the files that are taken from a submission");
     let features = fields.optional("build").map(|node| read_build(node, reader));
+    let allowed = fields.optional("allow").map_or(Some(BTreeSet::new()), |node| read_allowed(node, reader));
     reader.finish(fields);
 
     let mut paths: Vec<PathBuf> = Vec::new();
@@ -203,6 +205,10 @@ fn read_kernel(node: &Node, reader: &mut Reader<'_>, kind: &Kind, course: &Path)
             let text = format!("`{}` is laid over by the kind, so no submission's counts", path.display());
             reader.note(item.at.clone(), Problem::Conflict(text));
         }
+        if decides_builds(&path) {
+            let text = format!("`{}` decides how the kernel is built, which is the course's to say", path.display());
+            reader.note(item.at.clone(), Problem::Conflict(text));
+        }
         if paths.contains(&path) {
             let first = items.iter().find(|other| other.value == item.value).map_or(0, |other| reader.line(&other.at));
             let name = path.display().to_string();
@@ -211,7 +217,24 @@ fn read_kernel(node: &Node, reader: &mut Reader<'_>, kind: &Kind, course: &Path)
             paths.push(path);
         }
     }
-    Some(LabKernel { files: paths, features: features.unwrap_or(Some(Vec::new()))? })
+    Some(LabKernel { files: paths, features: features.unwrap_or(Some(Vec::new()))?, allowed: allowed? })
+}
+
+/// Whether Cargo would take a file for more than source.
+fn decides_builds(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain", "rust-toolchain.toml"].contains(&name)
+        || path.components().any(|part| part.as_os_str() == ".cargo")
+}
+
+fn read_allowed(node: &Node, reader: &mut Reader<'_>) -> Option<BTreeSet<Rule>> {
+    let items = reader.one_or_more(node, "a list of rules for sources")?;
+    let names = Rule::ALL.map(Rule::name);
+    let rule = |item: &Node| {
+        let name = reader.known(item, "rule for sources", &names)?;
+        Rule::ALL.into_iter().find(|rule| rule.name() == name)
+    };
+    Some(items.iter().filter_map(rule).collect())
 }
 
 fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<String>> {

@@ -1,5 +1,6 @@
 //! Builds the submission, and the reference beside it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,11 @@ use super::{Run, RunError, chain};
 use crate::event::{Event, Listener, Side};
 use crate::grade::{Build, Grade};
 use crate::image::{self, BuildError, Image, Level, Order, Outcome, Toolchain};
+use crate::source_policy::{self, Breach};
 use crate::source_tree::SourceTree;
+
+/// Breaches of rules that are shown.
+const MOST_BREACHES: usize = 50;
 
 impl Run<'_> {
     /// Builds the submission; `None` when there is nothing to boot, and the grade says why.
@@ -21,6 +26,10 @@ impl Run<'_> {
         if let Err(faults) = &job.submission.files {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             grade.build = Build::Refused { reason: faults.join("; "), diagnostics: String::new(), places: Vec::new() };
+            return Ok(None);
+        }
+        if let Some(refused) = self.forbidden() {
+            grade.build = refused;
             return Ok(None);
         }
         let built = self.build_tree(toolchain, &self.tree, Side::Submission, listener).await;
@@ -52,6 +61,27 @@ impl Run<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// What the submission's files have that the lab forbids.
+    fn forbidden(&self) -> Option<Build> {
+        let job = self.job;
+        let nothing = BTreeSet::new();
+        let allowed = job.lab.kernels.get(&job.kind.id).map_or(&nothing, |kernel| &kernel.allowed);
+        let handed_out = |path: &Path| job.submission.base.files.get(path).map(|file| file.content.as_slice());
+        let breaches = source_policy::check(&self.tree.taken, handed_out, allowed);
+        let first = breaches.first()?;
+        let in_repository = |breach: &Breach| {
+            let file = job.submission.path_in_repository(&breach.file);
+            Breach { file, ..breach.clone() }
+        };
+        let place = |breach: &Breach| format!("{}:{}:{}", breach.file.display(), breach.line, breach.column);
+        let shown: Vec<Breach> = breaches.iter().take(MOST_BREACHES).map(in_repository).collect();
+        Some(Build::Refused {
+            reason: format!("the submission has a forbidden construct: {}", in_repository(first)),
+            diagnostics: shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            places: shown.iter().map(place).collect(),
+        })
     }
 
     pub(super) async fn build_tree(

@@ -209,6 +209,82 @@ fn what_the_compiler_refuses_is_shown_as_it_says_it_with_the_student_s_paths() {
 }
 
 #[test]
+fn a_build_reads_no_file_of_the_machine_and_none_of_another_build_s() {
+    let fake = Fake::new();
+    if confinement().landlock == 0 {
+        eprintln!("skipped: this machine has no Landlock");
+        return;
+    }
+    fake.image(&fake.tree(Overlay::Reference));
+    let secrets = [fake.path("course/labs/answer/lab.yaml"), fake.path("cache/builds/tiny-own-0/tree/src/answer.rs")];
+    for secret in secrets.iter().map(PathBuf::as_path).chain([Path::new("/etc/passwd")]) {
+        assert!(secret.exists(), "{}", secret.display());
+        let refusal = fake.refusal(&fake.with_answer(&format!("const X: &str = include_str!({secret:?});")), "");
+        let message = &refusal.first_error().unwrap().message;
+        assert!(message.contains("couldn't read") && message.contains("Permission denied"), "{message}");
+    }
+}
+
+#[test]
+fn what_a_submission_s_build_leaves_is_gone_before_the_next() {
+    let fake = Fake::new();
+    let builder = "[ ! -e left ] && touch left $HOME/left $TMPDIR/left && mkdir -p target/release && \
+                   cp src/answer.rs target/release/tiny && cp src/answer.rs target/release/hello";
+    fake.build_with(builder);
+    for text in ["one", "two"] {
+        let image = fake.image(&fake.with_answer(text));
+        assert_eq!(fs::read_to_string(&image.kernel).unwrap(), text);
+    }
+    assert!(!fake.path("cache/builds/tiny-submission-0").exists());
+}
+
+#[test]
+fn a_kernel_that_is_a_link_to_a_file_of_the_machine_is_not_taken() {
+    let fake = Fake::new();
+    fake.build_with("mkdir -p target/release && ln -s /etc/passwd target/release/tiny && touch target/release/hello");
+    let (outcome, _) = fake.build(&fake.with_answer(""), "");
+    let error = outcome.unwrap_err();
+    assert!(grader::runner::chain(&error).contains("is a symbolic link"), "{error}");
+}
+
+#[test]
+fn a_build_without_end_to_its_appetite_is_the_submission_s_fault() {
+    let fake = Fake::new();
+    fake.build_with("i=0; while :; do i=$((i+1)); echo >file$i; done");
+    fake.change_kind("limit: 1s", "limit: 60s");
+    let refusal = fake.refusal(&fake.with_answer(""), "");
+    assert_eq!(refusal.reason.as_deref(), Some("its build makes more than 50000 files"));
+    assert!(!fake.path("cache/builds/tiny-submission-0").exists());
+}
+
+#[test]
+fn a_builder_sees_none_of_our_environment_and_no_password_of_cargo_s() {
+    let fake = Fake::new();
+    fake.build_with("env >seen; mkdir -p target/release; cp seen target/release/tiny; cp seen target/release/hello");
+    let image = fake.image(&fake.tree(Overlay::Reference));
+    let seen = fs::read_to_string(&image.kernel).unwrap();
+    let known = [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+        "LC_ALL",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+    ];
+    let of_kind = ["CARGO_TERM_COLOR", "CARGO_TERM_PROGRESS_WHEN", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"];
+    for name in seen.lines().filter_map(|line| Some(line.split_once('=')?.0)) {
+        assert!(known.contains(&name) || of_kind.contains(&name), "{name}");
+    }
+    let home = seen.lines().find_map(|line| line.strip_prefix("HOME=")).unwrap();
+    assert!(Path::new(home).starts_with(fake.path("cache/builds")), "{home}");
+}
+
+#[test]
 fn warnings_are_kept_with_the_image() {
     let fake = Fake::new();
     let tree = fake.with_answer("pub fn answer() -> u32 { let unused = 1; 42 }\n");
