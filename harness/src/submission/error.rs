@@ -83,6 +83,28 @@ pub enum SubmissionError {
         #[source]
         cause: io::Error,
     },
+    /// A repository says that its files, or its commits, are somebody else's.
+    #[error(
+        "grade {repository}: its files and its history are not one repository ({other} belongs to it by its own word alone); clone it, and grade the clone"
+    )]
+    Elsewhere {
+        /// The repository.
+        repository: String,
+        /// The folder that it names.
+        other: PathBuf,
+    },
+    /// A commit is there, and a part of it is not.
+    #[error(
+        "read {path} at commit {commit} of {repository}: the object is not there; the clone is partial, shallow or damaged, so clone the repository again"
+    )]
+    ObjectMissing {
+        /// The repository.
+        repository: String,
+        /// The commit.
+        commit: String,
+        /// What cannot be read.
+        path: PathBuf,
+    },
     /// A repository cannot be read.
     #[error("read repository {repository}")]
     Git {
@@ -163,6 +185,8 @@ impl SubmissionError {
             | Self::Fetch { .. }
             | Self::GitMissing { .. }
             | Self::Git { .. }
+            | Self::Elsewhere { .. }
+            | Self::ObjectMissing { .. }
             | Self::Read { .. }
             | Self::Cache(_) => Owner::Harness,
         }

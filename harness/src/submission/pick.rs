@@ -62,6 +62,7 @@ fn find(repository: Option<&str>, search: &Search<'_>) -> Result<Found, Submissi
         path => {
             let folder = path.map_or_else(|| search.from.to_owned(), |path| search.from.join(path));
             let repository = open(&folder)?;
+            belongs_together(&repository, &folder)?;
             let name = repository.workdir().unwrap_or(repository.path()).display().to_string();
             Ok(Found { repository, name })
         }
@@ -85,6 +86,31 @@ fn open(folder: &Path) -> Result<Repository, SubmissionError> {
         }
         _ => SubmissionError::Git { repository: folder.display().to_string(), cause },
     })
+}
+
+/// Refuses a repository whose settings claim the files or the commits of another: a solution would be graded in the name
+/// of whoever wrote no more than the settings.
+fn belongs_together(repository: &Repository, folder: &Path) -> Result<(), SubmissionError> {
+    let Some(files) = repository.workdir() else { return Ok(()) };
+    let history = repository.path();
+    let name = || folder.display().to_string();
+    if !is_within(folder, files) && !is_within(folder, history) {
+        return Err(SubmissionError::Elsewhere { repository: name(), other: files.to_owned() });
+    }
+    if is_within(history, files) || points_back(history, files) {
+        return Ok(());
+    }
+    Err(SubmissionError::Elsewhere { repository: name(), other: history.to_owned() })
+}
+
+/// Whether a history elsewhere names these files as its own, as those of linked working trees and of submodules do.
+fn points_back(history: &Path, files: &Path) -> bool {
+    let same = |other: &Path| matches!((other.canonicalize(), files.canonicalize()), (Ok(one), Ok(two)) if one == two);
+    let linked = std::fs::read_to_string(history.join("gitdir")).unwrap_or_default();
+    let of_linked = Path::new(linked.trim()).parent().is_some_and(|folder| same(&history.join(folder)));
+    let settings = git2::Config::open(&history.join("config"));
+    let of_submodule = settings.and_then(|settings| settings.get_string("core.worktree"));
+    of_linked || of_submodule.is_ok_and(|folder| same(&history.join(folder)))
 }
 
 /// A repository with the name that it goes by in messages.
@@ -129,6 +155,12 @@ impl Found {
     }
 
     fn find_branch(&self, name: &str) -> Result<(String, Oid), SubmissionError> {
+        // A repository can have many thousands of them.
+        if let Ok(branch) = self.repository.find_branch(name, BranchType::Local)
+            && let Ok(commit) = branch.get().peel_to_commit()
+        {
+            return Ok((name.to_owned(), commit.id()));
+        }
         let mut tracking: Vec<(String, Oid)> = Vec::new();
         let mut names: Vec<String> = Vec::new();
         for branch in self.repository.branches(None).map_err(|cause| self.error(cause))? {
@@ -136,9 +168,6 @@ impl Found {
             // Branches whose names are no UTF-8, and those that lead nowhere, cannot be asked for.
             let (Ok(full), Ok(commit)) = (branch.name(), branch.get().peel_to_commit()) else { continue };
             let Some(full) = full.map(str::to_owned) else { continue };
-            if full == name && of == BranchType::Local {
-                return Ok((full, commit.id()));
-            }
             if of == BranchType::Remote
                 && (full == name || full.split_once('/').is_some_and(|(_, short)| short == name))
             {

@@ -42,6 +42,8 @@ pub enum Unusable {
     Special,
     /// It has more bytes than [`LIMIT`].
     TooLarge(u64),
+    /// It is what Git LFS keeps in place of a file.
+    LfsPointer,
     /// It is Rust source, and the byte at this place is no UTF-8.
     NotUtf8(usize),
 }
@@ -60,6 +62,10 @@ impl fmt::Display for FileFault {
             }
             Unusable::Special => write!(f, "{path} is a device, pipe or socket; it must be a regular file"),
             Unusable::TooLarge(size) => write!(f, "{path} has {size} bytes; at most {LIMIT} are taken"),
+            Unusable::LfsPointer => write!(
+                f,
+                "{path} is a pointer of Git LFS, and the file is elsewhere; commit the file itself: git lfs untrack '{path}'"
+            ),
             Unusable::NotUtf8(at) => write!(f, "{path} is no UTF-8 text (byte {at}), and so no Rust source"),
         }
     }
@@ -112,6 +118,7 @@ fn take_file(tree: &dyn Tree, path: &Path) -> Result<Result<Vec<u8>, Unusable>, 
         Some(Entry::File(size)) if size <= LIMIT => {
             let content = tree.read(path)?;
             return Ok(match std::str::from_utf8(&content) {
+                _ if content.starts_with(b"version https://git-lfs.github.com/spec/") => Err(Unusable::LfsPointer),
                 _ if content.len() as u64 > LIMIT => Err(Unusable::TooLarge(content.len() as u64)),
                 Err(error) if path.extension().is_some_and(|extension| extension == "rs") => {
                     Err(Unusable::NotUtf8(error.valid_up_to()))

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use git2::{ObjectType, Oid, Repository};
+use rustix::fs::OFlags;
 
 use super::SubmissionError;
 use super::take::LIMIT;
@@ -26,6 +28,12 @@ pub enum Entry {
     Special,
 }
 
+/// Files that are listed; no kernel has a tenth of them, and a few small objects of Git's can stand for millions.
+const MOST_FILES: usize = 20_000;
+
+/// Folders in folders that are looked into.
+const DEEPEST: usize = 32;
+
 /// A file, named by Git's id of its content.
 pub type Listed = (PathBuf, Oid);
 
@@ -41,7 +49,7 @@ pub trait Tree {
     fn id(&self, path: &Path) -> Result<Option<Oid>, SubmissionError>;
 
     /// The regular files under a folder that the student means to keep: what Git ignores is left out. Files over
-    /// [`LIMIT`] have the id zero.
+    /// [`LIMIT`] have the id zero. Of very many files, and of folders in folders without end, only the first are listed.
     fn list(&self, folder: &Path, ignore: &[String]) -> Result<Vec<Listed>, SubmissionError>;
 
     /// Whether a file that the lab takes is other than in the current commit.
@@ -63,7 +71,20 @@ impl CommitTree {
     }
 
     fn root(&self) -> Result<git2::Tree<'_>, SubmissionError> {
-        self.repository.find_commit(self.commit).and_then(|commit| commit.tree()).map_err(|cause| self.error(cause))
+        let tree = self.repository.find_commit(self.commit).and_then(|commit| commit.tree());
+        tree.map_err(|cause| self.object_error(Path::new("its files"), cause))
+    }
+
+    /// An error about the object of a path.
+    fn object_error(&self, path: &Path, cause: git2::Error) -> SubmissionError {
+        if cause.class() != git2::ErrorClass::Odb {
+            return self.error(cause);
+        }
+        SubmissionError::ObjectMissing {
+            repository: self.name.clone(),
+            commit: self.commit.to_string(),
+            path: path.to_owned(),
+        }
     }
 }
 
@@ -72,29 +93,50 @@ impl CommitTree {
     pub fn list_with_modes(&self, ignore: &[String]) -> Result<Vec<(PathBuf, bool)>, SubmissionError> {
         let root = self.root()?;
         let mut list = Vec::new();
-        let walked = root.walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
+        let walked = walk(&root, |parent, entry| {
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
             if files::is_left_out(&name, ignore) {
                 return git2::TreeWalkResult::Skip;
             }
             if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != 0o120_000 {
-                list.push((
-                    Path::new(&String::from_utf8_lossy(parent.as_ref()).into_owned()).join(name),
-                    entry.filemode() == 0o100_755,
-                ));
+                list.push((Path::new(parent).join(name), entry.filemode() == 0o100_755));
             }
             git2::TreeWalkResult::Ok
         });
-        walked.map_err(|cause| self.error(cause))?;
+        walked.map_err(|cause| self.object_error(Path::new("its files"), cause))?;
         Ok(list)
     }
+}
+
+/// Walks a tree, and no further than to [`MOST_FILES`] entries and [`DEEPEST`] folders.
+fn walk(
+    tree: &git2::Tree<'_>,
+    mut visit: impl FnMut(&str, &git2::TreeEntry<'_>) -> git2::TreeWalkResult,
+) -> Result<(), git2::Error> {
+    let mut seen = 0;
+    let walked = tree.walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
+        seen += 1;
+        // Git makes no such names, and no file can have them.
+        if entry.name_bytes().contains(&b'/') || [&b"."[..], b".."].contains(&entry.name_bytes()) {
+            return git2::TreeWalkResult::Skip;
+        }
+        let parent = String::from_utf8_lossy(parent.as_ref());
+        match visit(&parent, entry) {
+            _ if seen > MOST_FILES => git2::TreeWalkResult::Abort,
+            git2::TreeWalkResult::Ok if parent.matches('/').count() >= DEEPEST => git2::TreeWalkResult::Skip,
+            next => next,
+        }
+    });
+    // To stop early is an error to the library.
+    if seen > MOST_FILES { Ok(()) } else { walked }
 }
 
 /// What a tree has at a path; a file on the way there means that nothing does.
 fn tree_entry(tree: &git2::Tree<'_>, path: &Path) -> Result<Option<git2::TreeEntry<'static>>, git2::Error> {
     match tree.get_path(path) {
         Ok(entry) => Ok(Some(entry)),
-        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+        // That an object is missing has the same code, and another class.
+        Err(error) if error.code() == git2::ErrorCode::NotFound && error.class() == git2::ErrorClass::Tree => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -106,13 +148,17 @@ impl Tree for CommitTree {
             return Ok(Some(Entry::Folder));
         }
         for folder in path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
-            match tree_entry(&root, folder).map_err(|cause| self.error(cause))?.map(|entry| entry.filemode()) {
+            match tree_entry(&root, folder)
+                .map_err(|cause| self.object_error(folder, cause))?
+                .map(|entry| entry.filemode())
+            {
                 Some(0o120_000) => return Ok(Some(Entry::Link)),
                 Some(0o160_000) => return Ok(Some(Entry::Submodule)),
                 _ => {}
             }
         }
-        let Some(entry) = tree_entry(&root, path).map_err(|cause| self.error(cause))? else { return Ok(None) };
+        let entry = tree_entry(&root, path).map_err(|cause| self.object_error(path, cause))?;
+        let Some(entry) = entry else { return Ok(None) };
         Ok(Some(match (entry.filemode(), entry.kind()) {
             (0o120_000, _) => Entry::Link,
             (0o160_000, _) => Entry::Submodule,
@@ -120,21 +166,21 @@ impl Tree for CommitTree {
             _ => {
                 // The header has the size: nothing large is unpacked to learn that it is large.
                 let header = self.repository.odb().and_then(|odb| odb.read_header(entry.id()));
-                Entry::File(header.map_err(|cause| self.error(cause))?.0 as u64)
+                Entry::File(header.map_err(|cause| self.object_error(path, cause))?.0 as u64)
             }
         }))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, SubmissionError> {
         let root = self.root()?;
-        let entry = root.get_path(path).map_err(|cause| self.error(cause))?;
-        let blob = self.repository.find_blob(entry.id()).map_err(|cause| self.error(cause))?;
+        let entry = root.get_path(path).map_err(|cause| self.object_error(path, cause))?;
+        let blob = self.repository.find_blob(entry.id()).map_err(|cause| self.object_error(path, cause))?;
         Ok(blob.content().to_vec())
     }
 
     fn id(&self, path: &Path) -> Result<Option<Oid>, SubmissionError> {
         let root = self.root()?;
-        let entry = tree_entry(&root, path).map_err(|cause| self.error(cause))?;
+        let entry = tree_entry(&root, path).map_err(|cause| self.object_error(path, cause))?;
         Ok(entry.filter(|entry| entry.kind() == Some(ObjectType::Blob)).map(|entry| entry.id()))
     }
 
@@ -143,14 +189,14 @@ impl Tree for CommitTree {
         let tree = if folder.as_os_str().is_empty() {
             root
         } else {
-            let entry = tree_entry(&root, folder).map_err(|cause| self.error(cause))?;
+            let entry = tree_entry(&root, folder).map_err(|cause| self.object_error(folder, cause))?;
             let Some(Ok(tree)) = entry.map(|entry| self.repository.find_tree(entry.id())) else {
                 return Ok(Vec::new());
             };
             tree
         };
         let mut list = Vec::new();
-        let walked = tree.walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
+        let walked = walk(&tree, |parent, entry| {
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
             if files::is_left_out(&name, ignore) {
                 return git2::TreeWalkResult::Skip;
@@ -160,7 +206,7 @@ impl Tree for CommitTree {
             }
             git2::TreeWalkResult::Ok
         });
-        walked.map_err(|cause| self.error(cause))?;
+        walked.map_err(|cause| self.object_error(folder, cause))?;
         Ok(list)
     }
 }
@@ -211,7 +257,13 @@ impl Tree for WorkTree {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, SubmissionError> {
         let mut content = Vec::new();
-        let file = fs::File::open(self.root.join(path)).map_err(|cause| self.error(path, cause))?;
+        // It may have become something else since it was looked at: a link is not followed, a pipe not waited for.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = fs::File::options().read(true).custom_flags(flags.bits().cast_signed()).open(self.root.join(path));
+        let file = file.map_err(|cause| self.error(path, cause))?;
+        if !file.metadata().is_ok_and(|data| data.is_file()) {
+            return Err(self.error(path, io::Error::other("it is no regular file any more")));
+        }
         // The file may have grown since its size was asked for.
         file.take(LIMIT + 1).read_to_end(&mut content).map_err(|cause| self.error(path, cause))?;
         Ok(content)
@@ -231,7 +283,7 @@ impl Tree for WorkTree {
         }
         let paths = files::list(&self.root.join(folder), ignore).map_err(|cause| self.error(folder, cause))?;
         let mut list = Vec::new();
-        for path in paths.into_iter().map(|path| folder.join(path)) {
+        for path in paths.into_iter().take(MOST_FILES).map(|path| folder.join(path)) {
             if !self.repository.is_path_ignored(&path).unwrap_or(false)
                 && let Some(id) = self.id(&path)?
             {

@@ -51,3 +51,8 @@ pub fn change(repository: &Repository, path: &str, content: &str) -> Oid {
     write(&root.join(path), content);
     commit(repository, "Work")
 }
+
+/// Checks out a branch that has no commit yet.
+pub fn switch_unborn(repository: &Repository, name: &str) {
+    repository.set_head(&format!("refs/heads/{name}")).unwrap();
+}

@@ -4,5 +4,6 @@ mod build;
 mod confinement;
 mod fake;
 mod git;
+mod hostile_trees;
 mod lab_file;
 mod submission;

@@ -11,10 +11,15 @@ use grader::submission::{Origin, Pick, Request, Search, Submission, SubmissionEr
 use crate::fake::{Fake, write};
 use crate::git;
 
-const ANSWER: &str = "src/answer.rs";
-const SOLVED: &str = "pub fn answer() -> u32 { 40 + 2 }\n";
+pub const ANSWER: &str = "src/answer.rs";
+pub const SOLVED: &str = "pub fn answer() -> u32 { 40 + 2 }\n";
 
-fn find_with(fake: &Fake, from: &Path, repository: Option<&str>, pick: Pick) -> Result<Submission, SubmissionError> {
+pub fn find_with(
+    fake: &Fake,
+    from: &Path,
+    repository: Option<&str>,
+    pick: Pick,
+) -> Result<Submission, SubmissionError> {
     let (lab, kinds) = (fake.lab(), fake.course.kinds().unwrap());
     let search = Search {
         from,
@@ -28,16 +33,16 @@ fn find_with(fake: &Fake, from: &Path, repository: Option<&str>, pick: Pick) -> 
     Submission::find(&Request { repository: repository.map(str::to_owned), pick }, &search)
 }
 
-fn find(fake: &Fake, from: &Path) -> Result<Submission, SubmissionError> {
+pub fn find(fake: &Fake, from: &Path) -> Result<Submission, SubmissionError> {
     find_with(fake, from, None, Pick::Usual)
 }
 
-fn answer(submission: &Submission) -> String {
+pub fn answer(submission: &Submission) -> String {
     String::from_utf8(submission.files.as_ref().unwrap()[Path::new(ANSWER)].clone()).unwrap()
 }
 
 /// A course, and a student's repository with a solution on the lab's branch, `main` checked out.
-fn solved() -> (Fake, PathBuf, Repository) {
+pub fn solved() -> (Fake, PathBuf, Repository) {
     let fake = Fake::new();
     let folder = fake.path("student");
     let repository = git::student(&folder);
@@ -232,6 +237,8 @@ fn a_file_that_is_missing_or_no_plain_text_is_the_submission_s_fault() {
     unusable(|folder| write(&folder.join("src/answer.rs/mod.rs"), ""), Unusable::Folder);
     unusable(|folder| write(&folder.join(ANSWER), &"x".repeat((1 << 20) + 1)), Unusable::TooLarge((1 << 20) + 1));
     unusable(|folder| fs::write(folder.join(ANSWER), b"fn \xff").unwrap(), Unusable::NotUtf8(3));
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n";
+    unusable(|folder| write(&folder.join(ANSWER), pointer), Unusable::LfsPointer);
 }
 
 #[test]
