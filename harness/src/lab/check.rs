@@ -169,12 +169,12 @@ fn read_judge(
         return Some((Judge::Ktap(pattern), title));
     }
     if let Some(node) = console {
-        let said = console::read_said(node, reader)?;
+        let (said, at) = console::read_said(node, reader)?;
         if let Some(after) = &said.after {
             let unknown = sessions.iter().find(|session| session.console.iter().all(|command| command.typed != *after));
             if let Some(session) = unknown {
                 let known: Vec<&str> = session.console.iter().map(|command| command.typed.as_str()).collect();
-                reader.unknown(node.at.clone(), "command that the session types", after, &known);
+                reader.unknown(at, "command typed in that session:", after, &known);
             }
         }
         let shown = |patterns: &[console::Pattern]| {

@@ -1,5 +1,7 @@
 //! What a session types at a kernel's prompt, and what a check reads of the answers.
 
+use std::ops::Range;
+
 use regex::{Regex, RegexBuilder};
 
 use super::{Deadline, values};
@@ -163,14 +165,16 @@ fn read_figures(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Pattern>> {
     Some(patterns.collect())
 }
 
-/// Reads the `console` of a check.
-pub(super) fn read_said(node: &Node, reader: &mut Reader<'_>) -> Option<Said> {
+/// Reads the `console` of a check, with the place that names the command.
+pub(super) fn read_said(node: &Node, reader: &mut Reader<'_>) -> Option<(Said, Range<usize>)> {
     const EXPECTED: &str = "a regular expression, or a list of them";
     if !matches!(node.value, Value::Map(_)) {
-        return Some(Said { after: None, expect: vec![read_pattern(node, reader)?], not: Vec::new() });
+        let expect = vec![read_pattern(node, reader)?];
+        return Some((Said { after: None, expect, not: Vec::new() }, node.at.clone()));
     }
     let mut fields = reader.fields(node, "what the console must say")?;
-    let after = fields.optional("after").map(|node| read_typed(node, reader));
+    let after_node = fields.optional("after");
+    let after = after_node.map(|node| read_typed(node, reader));
     let mut patterns = |key: &'static str, fields: &mut Fields<'_>| {
         let Some(node) = fields.optional(key) else { return Some(Vec::new()) };
         let items = reader.one_or_more(node, EXPECTED)?;
@@ -187,7 +191,7 @@ pub(super) fn read_said(node: &Node, reader: &mut Reader<'_>) -> Option<Said> {
     if said.expect.is_empty() && said.not.is_empty() {
         return reader.wrong_value(node, "`expect` or `not`, or both");
     }
-    Some(said)
+    Some((said, after_node.unwrap_or(node).at.clone()))
 }
 
 fn read_pattern(node: &Node, reader: &mut Reader<'_>) -> Option<Pattern> {

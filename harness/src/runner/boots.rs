@@ -86,9 +86,10 @@ impl Run<'_> {
                         .boot(job.lab, &kind, &files)
                         .ok_or_else(|| format!("the lab has no session {}", planned.session))
                 });
-                // Harts under the parallel clock are threads; beside others they would not run side by side.
+                // Harts under the parallel clock are threads; beside others they would not run side by side. What is
+                // typed at a console is judged by what comes back, however slowly.
                 let weight = match &boot {
-                    Ok(Boot { clock: Clock::Parallel, .. }) => job.turns.all(),
+                    Ok(Boot { clock: Clock::Parallel, dialogue: None, .. }) => job.turns.all(),
                     _ => 1,
                 };
                 let (turns, tell) = (job.turns.clone(), tell.clone());

@@ -196,7 +196,9 @@ pub async fn run(
         clock.tick();
         polls += u32::from(ticked);
         let sampled = ticked && polls.is_multiple_of(POLLS_PER_SAMPLE);
-        let sample = qemu.pid().filter(|_| sampled).and_then(|pid| watch::sample(pid).ok());
+        // A conversation takes samples of its own.
+        let watched = sampled && conversation.is_none();
+        let sample = qemu.pid().filter(|_| watched).and_then(|pid| watch::sample(pid).ok());
         processor = sample.map_or(processor, |sample| sample.processor);
         let before = serial.bytes.len();
         serial.read().map_err(broken)?;

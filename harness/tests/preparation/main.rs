@@ -2,6 +2,7 @@
 
 mod build;
 mod confinement;
+mod console_file;
 mod fake;
 mod git;
 mod hostile_trees;
