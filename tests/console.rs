@@ -190,3 +190,26 @@ fn console_a_flood_is_cut_and_named() {
     assert_eq!(outcome.ending("both"), "flooded", "{}", outcome.said());
     assert!(outcome.reason("counts").contains("wrote more than"), "{}", outcome.said());
 }
+
+#[test]
+fn console_a_kernel_that_prints_what_the_course_s_program_would_earns_nothing_for_it() {
+    let example = Example::new();
+    // The disk of this machine lies in memory, and the program on it is a line that it would print.
+    let loaded = "none, -device, \"loader,file={disk},addr=0x84000000,force-raw=on\"]";
+    example.change("labs/kernels/shell/kernel.yaml", "none]", loaded);
+    example.change(
+        "labs/kernels/shell/kernel.yaml",
+        "  kernel: kernel/kernel\n",
+        "  kernel: kernel/kernel\n  disk: words\n",
+    );
+    example.change("labs/greetings/lab.yaml", "    harts: 2\n", "    harts: 2\n    phrases: count OK\n");
+    example.write("course/shell-kernel/words", "count OK\n");
+    let runs_it = (COUNTS, "say(\"\\n\");\n    say((const char *)0x84000000ul);");
+    let honest = example.grade(&[runs_it]);
+    assert_eq!(honest.verdict("counts"), "pass", "{}", honest.said());
+    assert!(example.console().contains("total= 3\ncount OK\n"), "{}", example.console());
+    let forged = example.grade(&[]);
+    assert_eq!([forged.verdict("greets"), forged.verdict("counts")], ["pass", "fail"], "{}", forged.said());
+    let reason = forged.reason("counts");
+    assert!(reason.contains("\"count OK\" was printed, but not by the test program"), "{reason}");
+}

@@ -156,7 +156,10 @@ fn by_console(said: &Said, boot: &Evidence<'_>) -> Result<(), Verdict> {
     };
     let unless_ended = if ended { String::new() } else { format!("; {ending}") };
     if let Some(pattern) = said.expect.iter().find(|pattern| !pattern.is_match(&text)) {
-        return fail(format!("no line of the form `{}` was seen {place}{unless_ended}", pattern.as_str()));
+        let forged = said.after.as_ref().and_then(|after| reading.section(after)?.forged.first());
+        let forged = forged.map(|phrase| format!("; {phrase:?} was printed, but not by the test program"));
+        let forged = forged.unwrap_or_default();
+        return fail(format!("no line of the form `{}` was seen {place}{forged}{unless_ended}", pattern.as_str()));
     }
     if let Some(found) = said.not.iter().find_map(|pattern| pattern.find(&text)) {
         let line = found.as_str().lines().next().unwrap_or_default();

@@ -23,7 +23,9 @@ pub struct Planned {
     pub script: Vec<String>,
     /// The commands that are typed.
     pub typed: Vec<Command>,
-    /// What their marks are drawn from.
+    /// Phrases on the disk, each with the one that is put in its place.
+    pub phrases: Vec<dialogue::Phrase>,
+    /// What marks are drawn from.
     key: String,
     /// The kernel's boot options.
     pub options: Options,
@@ -50,6 +52,7 @@ pub fn boots(lab: &Lab, kind: &KindId, seed: Seed, wanted: impl Fn(&Session) -> 
             let typed = session.console.iter().map(|command| command.typed.clone());
             let script: Vec<String> = session.run.iter().map(|line| with_seed(line, seed)).chain(typed).collect();
             session.boots().map(move |(id, tick)| Planned {
+                phrases: phrases(session, &format!("{seed} {id}")),
                 key: format!("{seed} {id}"),
                 id,
                 typed: session.console.clone(),
@@ -60,6 +63,10 @@ pub fn boots(lab: &Lab, kind: &KindId, seed: Seed, wanted: impl Fn(&Session) -> 
             })
         })
         .collect()
+}
+
+fn phrases(session: &Session, key: &str) -> Vec<dialogue::Phrase> {
+    session.phrases.iter().map(|own| dialogue::Phrase::draw(own, key)).collect()
 }
 
 /// A script line, with the seed where its program draws from one.
@@ -125,6 +132,7 @@ impl Planned {
             key: self.key.clone(),
             ready: console.ready,
             commands: self.typed.iter().map(command).collect(),
+            phrases: self.phrases.clone(),
         })
     }
 }

@@ -3,6 +3,7 @@
 pub mod diagnostic;
 mod error;
 pub mod initrd;
+pub mod phrases;
 mod process;
 mod scratch;
 pub mod storage;

@@ -11,6 +11,8 @@ use crate::yaml::{Fields, Node, Problem, Reader, Value};
 const LIMIT: u64 = 60_000_000_000;
 /// How long a boot is expected to take at the most, in nanoseconds.
 const BOOT: u64 = 60_000_000_000;
+/// The shortest phrase.
+const SHORTEST: usize = 6;
 /// The longest command; a kernel's console reads lines of a hundred bytes, and the harness adds a question.
 const LONGEST: usize = 64;
 
@@ -98,6 +100,22 @@ impl Command {
             std::iter::once(plain).chain(all)
         })
     }
+}
+
+/// Reads the `phrases` of a session.
+pub(super) fn read_phrases(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    let expected = format!(
+        "a phrase of at least {SHORTEST} plain characters that programs on the disk print, as in `test1 OK`, or a list of them"
+    );
+    let items = reader.one_or_more(node, &expected)?;
+    let read = |item: &Node, reader: &mut Reader<'_>| {
+        let text = reader.text(item, &expected)?;
+        let plain = text.chars().all(|character| character == ' ' || character.is_ascii_graphic());
+        // A shorter one could be code by chance; `%` means something to those who print it.
+        let sound = plain && text.len() >= SHORTEST && !text.contains('%');
+        if sound { Some(text.to_owned()) } else { reader.wrong_value(item, &expected) }
+    };
+    Some(items.iter().filter_map(|item| read(item, reader)).collect())
 }
 
 /// The time of all of them together, in which a machine ends that nobody watches.

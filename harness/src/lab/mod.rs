@@ -140,6 +140,8 @@ pub struct Session {
     pub run: Vec<String>,
     /// The commands that are typed at the kernel's prompt. Empty where there is a script.
     pub console: Vec<console::Command>,
+    /// Phrases on the disk that are drawn anew for each boot, so that only the programs there can print them.
+    pub phrases: Vec<String>,
     /// Harts, 1 to 8.
     pub harts: u8,
     /// How time passes.

@@ -124,7 +124,17 @@ fn speak(sessions: &Sessions, kernels: &BTreeMap<KindId, LabKernel>, reader: &mu
         let mute = kernels
             .keys()
             .find(|id| session.kernels.includes(id) && known.kinds.get(id).is_some_and(|kind| kind.console.is_none()));
+        let diskless = kernels.keys().find(|id| {
+            !session.phrases.is_empty()
+                && session.kernels.includes(id)
+                && known.kinds.get(id).is_some_and(|kind| kind.build.disk.is_none())
+        });
         let at = sessions.names.iter().find(|(name, _)| *name == session.id.0).map(|(_, at)| at.clone());
+        if let (Some(kind), Some(at)) = (diskless, &at) {
+            let text =
+                format!("session `{}` has `phrases`, and kernels of kind `{kind}` have no `build.disk`", session.id);
+            reader.note(at.clone(), Problem::Conflict(text));
+        }
         if let (Some(kind), Some(at)) = (mute, at) {
             let text =
                 format!("session `{}` types commands, and kernels of kind `{kind}` have no `console`", session.id);

@@ -52,6 +52,8 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     let console_node = fields.optional("console");
     let commands = console_node.map(|node| console::read_commands(node, reader));
     let typed = console_node.is_some();
+    let phrases_node = fields.optional("phrases");
+    let phrases = phrases_node.map_or(Some(Vec::new()), |node| console::read_phrases(node, reader));
     let harts = fields.optional("harts").map_or(Some(1), |node| reader.integer(node, 1..=8));
     let clock_node = fields.optional("clock");
     let clock = clock_node.map_or(Some(if typed { "parallel" } else { "virtual" }), |node| {
@@ -85,6 +87,10 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
         let text = "a session has either a script (`run`), or commands that are typed (`console`)";
         reader.note(node.at.clone(), Problem::Conflict(text.to_owned()));
         return None;
+    }
+    if let (Some(node), false) = (phrases_node, typed) {
+        let text = "`phrases` are those of programs whose output is read off the console, and this session types none";
+        reader.note(node.at.clone(), Problem::Conflict(text.to_owned()));
     }
     if let (Some(node), true, Clock::Virtual) = (clock_node, typed, clock) {
         let text = "what is typed arrives when the host gets to it, so such a session is under the parallel clock";
@@ -122,6 +128,7 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
         id,
         kernels,
         run: run.unwrap_or(Some(Vec::new()))?,
+        phrases: phrases?,
         console: commands.unwrap_or(Some(Vec::new()))?,
         harts: u8::try_from(harts?).ok()?,
         clock,

@@ -11,7 +11,7 @@ use crate::confinement::Confinement;
 use crate::event::{Event, Listener, Side};
 use crate::excerpt::{self, Places};
 use crate::grading::{Booted, Boots};
-use crate::image::{Image, Outcome, Toolchain, storage};
+use crate::image::{Image, Outcome, Toolchain, phrases, storage};
 use crate::kind::{Kind, Script};
 use crate::lab::{Bound, Clock, Judge, SessionId};
 use crate::plan::{BootFiles, Planned};
@@ -169,7 +169,17 @@ fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Re
     if let Some(disk) = &image.disk {
         // What a machine writes to its disk is for nobody to read but itself.
         let own = name.with_extension("disk");
-        std::fs::copy(disk, &own).map_err(|error| format!("copy {} to {}: {error}", disk.display(), own.display()))?;
+        let copy = || -> std::io::Result<()> {
+            if planned.phrases.is_empty() {
+                return std::fs::copy(disk, &own).map(|_| ());
+            }
+            let mut content = std::fs::read(disk)?;
+            for phrase in &planned.phrases {
+                phrases::replace(&mut content, phrase.own.as_bytes(), phrase.drawn.as_bytes());
+            }
+            std::fs::write(&own, content)
+        };
+        copy().map_err(|error| format!("copy {} to {}: {error}", disk.display(), own.display()))?;
         files.disk = Some(own);
     }
     if !planned.typed.is_empty() {

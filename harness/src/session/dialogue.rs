@@ -26,6 +26,18 @@ pub struct Dialogue {
     pub ready: u64,
     /// The commands.
     pub commands: Vec<Command>,
+    /// Phrases that the programs on the disk have in the place of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phrases: Vec<Phrase>,
+}
+
+/// A phrase that a program prints in a boot, in the place of its own: who prints that does not run the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phrase {
+    /// The program's own, as in `test1 OK`.
+    pub own: String,
+    /// The one that was drawn, of the same length.
+    pub drawn: String,
 }
 
 /// A command.
@@ -58,6 +70,34 @@ pub struct Exchange {
 const LETTERS: &[u8; 16] = b"BCDFGHJKLMNPQRST";
 /// Letters of a mark.
 const MARK: usize = 8;
+/// Letters of phrases, none of which is a vowel, so that no phrase is by chance what somebody else would print.
+const SPELLING: &[u8; 16] = b"bcdfghjklmnpqrst";
+
+impl Phrase {
+    /// Draws a phrase in the place of one, for the boot with this key.
+    pub fn draw(own: &str, key: &str) -> Self {
+        let mut digits = String::new();
+        for part in 0..=(own.len() / 64) as u32 {
+            let number = part.to_le_bytes();
+            let parts = [(b"phrase".as_slice(), key.as_bytes()), (own.as_bytes(), number.as_slice())];
+            digits.push_str(&digest::of_parts(parts));
+        }
+        let letter = |digit: char| char::from(SPELLING[digit.to_digit(16).unwrap_or(0) as usize]);
+        Self { own: own.to_owned(), drawn: digits.chars().take(own.len()).map(letter).collect() }
+    }
+
+    /// What was printed, with the program's own phrase where the drawn one was, and one that nothing matches where
+    /// somebody else printed the program's own.
+    pub fn restore(&self, line: &str) -> String {
+        let forged = self.own.chars().map(String::from).collect::<Vec<_>>().join("\u{b7}");
+        line.replace(&self.own, &forged).replace(&self.drawn, &self.own)
+    }
+
+    /// Whether somebody else printed it.
+    pub fn is_forged(&self, line: &str) -> bool {
+        line.contains(&self.own)
+    }
+}
 
 impl Dialogue {
     /// The question with that mark.

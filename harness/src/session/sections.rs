@@ -13,6 +13,8 @@ pub struct Section {
     pub typed: String,
     /// Its lines, without the echo of what was typed, and without records.
     pub lines: Vec<String>,
+    /// Phrases in them that only the command could have printed, and that somebody else did.
+    pub forged: Vec<String>,
     /// Whether it ended.
     pub ended: bool,
 }
@@ -55,10 +57,14 @@ fn cut(serial: &[u8], dialogue: &Dialogue, exchange: &Exchange) -> Option<Sectio
         let left = without == line || !(without.is_empty() || is_prompt());
         left.then_some(without)
     });
+    let lines: Vec<String> = lines.collect();
+    let forged = dialogue.phrases.iter().filter(|phrase| lines.iter().any(|line| phrase.is_forged(line)));
+    let restore = |line: &String| dialogue.phrases.iter().fold(line.clone(), |line, phrase| phrase.restore(&line));
     Some(Section {
+        forged: forged.map(|phrase| phrase.own.clone()).collect(),
         command: command.name.clone(),
         typed: command.typed.clone(),
-        lines: lines.collect(),
+        lines: lines.iter().map(restore).collect(),
         ended: exchange.to.is_some(),
     })
 }

@@ -112,6 +112,12 @@ fn a_check_of_the_console_says_what_must_be_there_or_must_not() {
 }
 
 #[test]
+fn phrases_are_long_enough_to_be_no_code_by_chance_and_lie_on_a_disk() {
+    says("harts: 3\n", "harts: 3\n    phrases: OK\n", &["at least 6"]);
+    says("harts: 3\n", "harts: 3\n    phrases: test1 OK\n", &["have no `build.disk`"]);
+}
+
+#[test]
 fn a_kernel_without_a_shell_is_not_typed_at() {
     let said = read_with(KIND, "", "").expect_err("a defect");
     assert!(said.contains("8:3") && said.contains("kind `tiny` have no `console`"), "{said}");

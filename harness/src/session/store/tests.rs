@@ -2,7 +2,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::lab::{Clock, Deadline};
-use crate::session::dialogue::{Command, Dialogue};
+use crate::session::dialogue::{Command, Dialogue, Phrase};
 
 fn transcript(directory: &Path) -> Transcript {
     Transcript {
@@ -29,6 +29,7 @@ fn transcript(directory: &Path) -> Transcript {
                 key: "k".into(),
                 ready: 1,
                 commands: vec![Command { name: "test".into(), typed: "test -q".into(), limit: 2 }],
+                phrases: vec![Phrase::draw("test1 OK", "k")],
             }),
         },
         serial: (0..=255).cycle().take(5000).collect(),

@@ -54,6 +54,7 @@ fn dialogue(commands: &[String]) -> Dialogue {
         key: "k".to_owned(),
         ready: 1,
         commands: commands.iter().map(command).collect(),
+        phrases: Vec::new(),
     }
 }
 
