@@ -158,7 +158,10 @@ fn by_console(said: &Said, boot: &Evidence<'_>) -> Result<(), Verdict> {
     if let Some(pattern) = said.expect.iter().find(|pattern| !pattern.is_match(&text)) {
         let forged = said.after.as_ref().and_then(|after| reading.section(after)?.forged.first());
         let forged = forged.map(|phrase| format!("; {phrase:?} was printed, but not by the test program"));
-        let forged = forged.unwrap_or_default();
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        let last =
+            last.map(|line| format!("; the last line there was {:?}", line.chars().take(200).collect::<String>()));
+        let forged = forged.or(last.filter(|_| ended)).unwrap_or_default();
         return fail(format!("no line of the form `{}` was seen {place}{forged}{unless_ended}", pattern.as_str()));
     }
     if let Some(found) = said.not.iter().find_map(|pattern| pattern.find(&text)) {

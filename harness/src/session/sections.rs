@@ -46,18 +46,22 @@ fn cut(serial: &[u8], dialogue: &Dialogue, exchange: &Exchange) -> Option<Sectio
     if let Some(at) = lines.iter().position(|line| line.contains(&echo)) {
         lines.drain(..=at);
     }
-    // Questions may have been asked, and answered, in the middle of a line.
-    let said = exchange.others.iter().flat_map(|&mark| [dialogue.question(mark), dialogue.answer(mark)]);
-    let said: Vec<String> = said.chain([dialogue.answer(exchange.mark)]).collect();
+    // Questions may have been asked in the middle of a line, which goes on behind the line end that was typed.
+    let mut text = lines.join("\n");
+    for &mark in &exchange.others {
+        for said in [dialogue.question(mark), dialogue.answer(mark)] {
+            text = text.replace(&format!("{said}\n"), "").replace(&said, "");
+        }
+    }
+    text = text.replace(&dialogue.answer(exchange.mark), "");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // The prompt at which a question was asked is none of the command's lines.
     let prompt = regex::Regex::new(&dialogue.prompt).ok();
-    let lines = lines.into_iter().filter_map(|line| {
-        let without = said.iter().fold(line.clone(), |line, said| line.replace(said.as_str(), ""));
-        let is_prompt =
-            || prompt.as_ref().is_some_and(|prompt| prompt.find(&without).is_some_and(|at| at.start() == 0));
-        let left = without == line || !(without.is_empty() || is_prompt());
-        left.then_some(without)
-    });
-    let lines: Vec<String> = lines.collect();
+    let is_prompt =
+        |line: &String| prompt.as_ref().is_some_and(|prompt| prompt.find(line).is_some_and(|at| at.start() == 0));
+    if !exchange.others.is_empty() && lines.last().is_some_and(is_prompt) {
+        lines.pop();
+    }
     let forged = dialogue.phrases.iter().filter(|phrase| lines.iter().any(|line| phrase.is_forged(line)));
     let restore = |line: &String| dialogue.phrases.iter().fold(line.clone(), |line, phrase| phrase.restore(&line));
     Some(Section {

@@ -12,7 +12,7 @@ use crate::serial::framer::Framer;
 /// Silence after which a kernel that shows no prompt is asked whether it is there. Doubles with every question.
 const NO_PROMPT: Duration = Duration::from_secs(1);
 /// As above, while a command runs: programs are silent for long, and a question's echo should meet none of their lines.
-const NO_ANSWER: Duration = Duration::from_secs(5);
+const NO_ANSWER: Duration = Duration::from_secs(30);
 /// As above, where a prompt shows that the command has ended, so that its answer must have been mangled.
 const PROMPT_WITHOUT_ANSWER: Duration = Duration::from_millis(300);
 /// Silence after which a shell that has answered gets its command though no prompt was seen.
