@@ -45,7 +45,12 @@ pub fn grade(
     let own = weigh(plan, boots, &checks);
     let others = weigh(plan, reference, &checks);
     grade.sessions = plan.iter().filter_map(|planned| session(planned, &own, &others, boots)).collect();
-    grade.checks = checks.iter().map(|check| one(check, &grade.build, plan, &own, &others)).collect();
+    grade.checks = Vec::with_capacity(checks.len());
+    for check in checks {
+        let judged = one(check, &grade.build, plan, &own, &others);
+        let judged = if_needs_are_met(check, judged, &grade.checks);
+        grade.checks.push(judged);
+    }
     grade.points = Score {
         earned: grade.checks.iter().map(|check| check.points.earned).sum(),
         max: grade.checks.iter().map(|check| check.points.max).sum(),
@@ -99,6 +104,23 @@ fn one(check: &Check, build: &Build, plan: &[Planned], own: &Weighed<'_>, others
             ..judged
         },
     }
+}
+
+/// What stands of a verdict beside those of the checks that this one needs, which stand before it.
+fn if_needs_are_met(check: &Check, judged: GradedCheck, before: &[GradedCheck]) -> GradedCheck {
+    let needed = before.iter().filter(|other| check.needs.iter().any(|id| id.0 == other.id));
+    let unmet = needed.filter(|other| other.verdict != Verdict::Pass).min_by_key(|other| match other.verdict {
+        Verdict::Error { .. } => 0,
+        _ => 1,
+    });
+    let Some(unmet) = unmet.filter(|_| judged.verdict == Verdict::Pass) else { return judged };
+    let reason = format!("it counts only where `{}` passes, and that did not", unmet.id);
+    let verdict = match unmet.verdict {
+        Verdict::Error { .. } => Verdict::Error { reason },
+        _ => Verdict::Fail { reason, findings: Vec::new(), violations: 0 },
+    };
+    let points = Score { earned: crate::grade::Points::ZERO, ..judged.points };
+    GradedCheck { points, verdict, ..judged }
 }
 
 fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed<'a>) -> Vec<Result<&'a Evidence<'a>, &'a str>> {

@@ -201,7 +201,7 @@ fn wanted<'l>(lab: &'l Lab, kind: &KindId, options: &Run) -> Result<BTreeSet<&'l
     let matches = |patterns: &[regex::Regex], name: &str| {
         patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(name))
     };
-    let wanted: BTreeSet<&str> = lab
+    let mut wanted: BTreeSet<&str> = lab
         .checks
         .iter()
         .filter(|check| check.kernels.includes(kind))
@@ -218,6 +218,13 @@ fn wanted<'l>(lab: &'l Lab, kind: &KindId, options: &Run) -> Result<BTreeSet<&'l
             sessions.join(", ")
         )));
     }
+    // What a check needs stands before it.
+    for check in lab.checks.iter().rev() {
+        if wanted.contains(check.id.0.as_str()) {
+            wanted.extend(check.needs.iter().map(|id| id.0.as_str()));
+        }
+    }
+    wanted.retain(|id| lab.checks.iter().any(|check| check.id.0 == **id && check.kernels.includes(kind)));
     Ok(wanted)
 }
 

@@ -66,6 +66,13 @@ fn read_check(
     let points = points.and_then(|node| reader.integer(node, 1..=1_000_000));
     let of_check = |session: &&Session| names.as_ref().is_some_and(|names| names.contains(&session.id));
     let read: Vec<&Session> = sessions.iter().flat_map(|sessions| &sessions.list).filter(of_check).collect();
+    let needs = fields.optional("needs").map_or_else(Vec::new, |node| {
+        let items = reader.one_or_more(node, "the name of a check further up, or a list of them").unwrap_or_default();
+        // Only what stands before it, so that no two need each other.
+        let above: Vec<&str> =
+            seen.iter().map(|(name, _)| name.as_str()).filter(|name| id.as_deref() != Some(name)).collect();
+        items.iter().filter_map(|item| reader.known(item, "check further up", &above)).map(str::to_owned).collect()
+    });
     let judged = read_judge(&mut fields, reader, judges, &read);
     reader.finish(fields);
 
@@ -97,7 +104,8 @@ fn read_check(
         Judge::Ends => Proof::Ending,
     };
     let points = u32::try_from(points?).ok()?;
-    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, proof, points })
+    let needs = needs.into_iter().map(CheckId).collect();
+    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, needs, proof, points })
 }
 
 fn read_names(

@@ -202,6 +202,8 @@ pub struct Check {
     pub sessions: Vec<SessionId>,
     /// How it is judged.
     pub judge: Judge,
+    /// Checks that must pass for this one to count: for what proves little on its own.
+    pub needs: Vec<CheckId>,
     /// What it rests on.
     pub proof: Proof,
     /// What it is worth.

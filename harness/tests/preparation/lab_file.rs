@@ -134,6 +134,8 @@ fn names_that_refer_to_nothing_are_refused_with_those_that_do() {
     says("session: [mixed, ticks]", "session: [‸mixd, mixed, ticks]", &["no session `mixd`", "`mixed`"]);
     says("buddy.sound", "‸buddy.sond", &["`buddy.sond`", "did you mean `buddy.sound`", "buddy.all"]);
     says("  tiny:\n", "  ‸tinny:\n", &["kernel kind `tinny`", "`tiny`"]);
+    says("id: own, ", "id: own, needs: ‸sond,", &["no check further up `sond`", "`sound`"]);
+    says("id: own, ", "id: own, needs: [sound, ‸own],", &["no check further up `own`"]);
 }
 
 #[test]

@@ -20,6 +20,10 @@ unsigned long grader_memory_end(void);
 // For pages.c: the kernel's own allocator of contiguous pages, which is under test.
 void *kallocn(unsigned long pages);
 void kfreen(void *address, unsigned long pages);
+// Whether a buddy allocator manages memory of any length, rather than the largest power of two of pages in it.
+int grader_manages_any_length(void);
+// The most pages of it that an allocator may keep for its own books.
+unsigned long grader_pages_kept_back(void);
 // Guest instructions so far, or zero where the kernel cannot know.
 unsigned long grader_instructions(void);
 

@@ -297,7 +297,7 @@ static int run_workload(const char *line) {
   return 1;
 }
 
-static int run_line(const char *line) {
+static int run_pages(const char *line) {
   print_noted();
   operations = damaged_pages = 0;
   int known = run_workload(line);
@@ -350,29 +350,38 @@ void grader_run(const char *kernel) {
   int is_buddy = word(&first, "buddytest"), order = 0;
   u64 managed_start, managed_end;
   learn_managed(&managed_start, &managed_end);
-  if (is_buddy) {
+  if (is_buddy && !grader_manages_any_length()) {
     // The largest power of two of pages is what such an allocator can manage, counted from the first.
     while (2ul << order <= pages)
       order++;
     managed_start = start;
     managed_end = start + ((u64)GRADER_PAGE << order);
     pages = 1ul << order;
-  } else if (managed_end < managed_start || (managed_end - managed_start) / GRADER_PAGE < pages - pages / 64 - 2) {
+  } else if (managed_end < managed_start || (managed_end - managed_start) / GRADER_PAGE < pages - grader_pages_kept_back()) {
     // It keeps back more than it may, or handed out nothing: then it is held to all of it.
     managed_start = start;
     managed_end = end;
   }
-  largest_request = is_buddy ? pages : (end - start) / GRADER_PAGE;
+  if (is_buddy && grader_manages_any_length())
+    while (2ul << order <= pages)
+      order++;
+  largest_request = is_buddy ? 1ul << order : pages;
+  u64 region = start;
+  if (is_buddy && grader_manages_any_length()) {
+    // What it keeps for its books is the course's choice, and no part of what is judged.
+    region = managed_start;
+    pages = (managed_end - managed_start) / GRADER_PAGE;
+  }
 
   begin_record("boot");
   print(",\"format\":1,\"kernel\":\"%s\",\"harts\":1,\"memory_pages\":%u,\"pages\":\"lab\"", kernel, (end - start) / GRADER_PAGE);
   end_record();
   begin_record("pool");
   print(",\"pool\":\"kernel\",\"allocator\":\"kallocn\",\"max_order\":%u,\"origin\":%u,\"regions\":[[%u,%u,%u,%u]]",
-        (u64)(is_buddy ? order : GRADER_MAX_ORDER), is_buddy ? start : 0, start, pages, managed_start,
+        (u64)(is_buddy ? order : GRADER_MAX_ORDER), is_buddy ? start : 0, region, pages, managed_start,
         (managed_end - managed_start) / GRADER_PAGE);
   end_record();
   booted = 1;
 
-  grader_power_off(run_script(run_line));
+  grader_power_off(run_script(run_pages));
 }

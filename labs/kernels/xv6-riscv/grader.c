@@ -93,6 +93,42 @@ void *__wrap_memset(void *start, int byte, uint count) {
   return start;
 }
 
+// ---- the page allocator -----------------------------------------------------------------------------------------
+
+void *__real_kalloc(void);
+void __real_kfree(void *address);
+
+void *__wrap_kalloc(void) {
+  void *address = __real_kalloc();
+  if (is_graded())
+    grader_note_allocate(1, address);
+  return address;
+}
+
+void __wrap_kfree(void *address) {
+  __real_kfree(address);
+  if (is_graded())
+    grader_note_free(1, address);
+}
+
+// The buddy allocator of the 2019 lab, where there is one.
+__attribute__((weak)) void *bd_malloc(uint64 bytes);
+__attribute__((weak)) void bd_free(void *address);
+
+void *kallocn(unsigned long pages) { return bd_malloc && pages ? bd_malloc(pages * PGSIZE) : 0; }
+
+void kfreen(void *address, unsigned long pages) { bd_free(address); }
+
+// The buddy allocator of 2019 has two bits for every sixteen bytes, of each size.
+unsigned long grader_pages_kept_back(void) {
+  return (grader_memory_end() - grader_memory_start()) / PGSIZE / 16;
+}
+
+int grader_manages_any_length(void) { return 1; }
+
+// Supervisor mode is not allowed to read the counter here.
+unsigned long grader_instructions(void) { return 0; }
+
 // ---- the buffer cache -------------------------------------------------------------------------------------------
 
 // The device that all blocks are on. No file system is mounted yet.
@@ -154,8 +190,13 @@ int __wrap_holdingsleep(struct sleeplock *lock) {
 
 // ---- the script -------------------------------------------------------------------------------------------------
 
+// The drivers' own calls go straight to the allocator; all others are noted on their way.
+#define kalloc __real_kalloc
+#define kfree __real_kfree
+
 #include "buffers.c"
 #include "lists.c"
+#include "pages.c"
 
 static int run_line(const char *line) {
   if (word(&line, "kmemtest"))
@@ -179,6 +220,9 @@ void __wrap_scheduler(void) {
   }
   if (hart != 0)
     grader_help(hart);
+  const char *first = grader_script;
+  if (word(&first, "buddytest"))
+    grader_run("xv6-riscv");
   // Each says on the console that it starts.
   await_harts(asked_harts());
   begin_record("boot");

@@ -47,6 +47,12 @@ unsigned long grader_memory_start(void) { return PGROUNDUP((uint64)end); }
 unsigned long grader_memory_end(void) { return PGROUNDDOWN((uint64)PHYSTOP); }
 
 // Supervisor mode is not allowed to read the counter here.
+unsigned long grader_pages_kept_back(void) {
+  return (grader_memory_end() - grader_memory_start()) / PGSIZE / 64 + 2;
+}
+
+int grader_manages_any_length(void) { return 0; }
+
 unsigned long grader_instructions(void) { return 0; }
 
 void grader_power_off(int status) {
