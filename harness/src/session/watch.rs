@@ -116,7 +116,14 @@ impl Watch {
             return Some(Stop::Stalled);
         }
         match self.deadline {
-            Deadline::Wall(limit) => (wall >= Duration::from_nanos(limit)).then_some(Stop::OutOfTime),
+            // On a busy machine wall time says little of a guest: it must have had as much of the processor, too, or
+            // have had nothing to do with it.
+            Deadline::Wall(limit) => {
+                let limit = Duration::from_nanos(limit);
+                let used_up = wall >= limit && processor >= limit;
+                let idle = wall >= limit && sleeping;
+                (used_up || idle || awake >= limit * 4 + START * 10).then_some(Stop::OutOfTime)
+            }
             Deadline::Guest(limit) => {
                 let limit = Duration::from_nanos(limit);
                 let output = A_BYTE * u32::try_from(bytes).unwrap_or(u32::MAX);

@@ -100,10 +100,22 @@ fn a_parallel_guest_that_sleeps_past_its_deadline_is_out_of_time() {
 }
 
 #[test]
-fn a_wall_deadline_is_wall_time() {
+fn a_wall_deadline_is_wall_time_in_which_the_guest_had_the_processor() {
     let mut watch = watch(Clock::Parallel, Deadline::Wall(3_000_000_000));
-    assert_eq!(watch.look(2 * SECOND, SECOND, 0, running(SECOND)), None);
-    assert_eq!(watch.look(3 * SECOND, SECOND, 0, running(SECOND)), Some(Stop::OutOfTime));
+    assert_eq!(watch.look(2 * SECOND, 2 * SECOND, 0, running(4 * SECOND)), None);
+    assert_eq!(watch.look(3 * SECOND, 3 * SECOND, 0, running(6 * SECOND)), Some(Stop::OutOfTime));
+    // On a machine that has others to serve.
+    assert_eq!(watch.look(9 * SECOND, 5 * SECOND, 0, running(2 * SECOND)), None);
+    assert_eq!(watch.look(13 * SECOND, 6 * SECOND, 0, running(3 * SECOND)), Some(Stop::OutOfTime));
+    // A guest that does a little now and then for ever is ended, too.
+    assert_eq!(watch.look(32 * SECOND, 32 * SECOND, 0, running(2 * SECOND)), Some(Stop::OutOfTime));
+}
+
+#[test]
+fn a_wall_deadline_ends_a_guest_that_sleeps() {
+    let mut watch = watch(Clock::Parallel, Deadline::Wall(3_000_000_000));
+    let over = (1..1000).find(|&step| watch.look(STEP * step, STEP * step, 0, asleep(0)).is_some());
+    assert_eq!(over, Some(30));
 }
 
 #[test]
