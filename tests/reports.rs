@@ -98,6 +98,9 @@ fn the_junit_report_has_a_case_a_check_and_the_students_words_made_harmless() {
     assert_eq!(xml.matches("<testcase ").count(), 2, "{xml}");
     assert_eq!(xml.matches("<failure ").count(), 1, "{xml}");
     assert!(!xml.contains('\u{1b}'), "{xml}");
+    assert!(xml.contains("<property name=\"confinement.limits\" value=\"file size"), "{xml}");
+    let suite = xml.find("<testsuite ").expect("a suite");
+    assert!(xml[suite..].find("<properties>") < xml[suite..].find("<testcase "), "{xml}");
     // Every CDATA section ends where it is meant to.
     assert_eq!(xml.matches("<![CDATA[").count(), xml.matches("]]>").count(), "{xml}");
     assert!(!outcome.stdout.contains('\u{1b}'), "{}", outcome.said());

@@ -9,6 +9,7 @@ use std::path::Path;
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestCaseBuilder, TestSuiteBuilder};
 
 use super::{safe, terminal};
+use crate::confinement::Protection;
 use crate::grade::{Grade, GradedCheck, Verdict};
 use crate::write;
 
@@ -30,7 +31,39 @@ pub fn to_string(grade: &Grade) -> io::Result<String> {
     report.add_testsuite(suite.build());
     let mut xml = Vec::new();
     report.write_xml(&mut xml).map_err(io::Error::other)?;
-    String::from_utf8(xml).map_err(io::Error::other)
+    let xml = String::from_utf8(xml).map_err(io::Error::other)?;
+    Ok(with_properties(xml, &properties(grade)))
+}
+
+/// What the whole grade says beside its checks.
+fn properties(grade: &Grade) -> Vec<(String, String)> {
+    let mut properties = vec![
+        ("lab.version".to_owned(), grade.lab.version.clone()),
+        ("seed".to_owned(), grade.seed.clone()),
+        ("points".to_owned(), format!("{} of {}", grade.points.earned, grade.points.max)),
+    ];
+    if let Some(confined) = &grade.confinement {
+        let name = |protection: &Protection| format!("confinement.{}", protection.name());
+        properties.extend(confined.in_force.iter().map(|(protection, how)| (name(protection), how.clone())));
+        let missing = |(protection, why): (&Protection, &String)| (name(protection), format!("missing: {why}"));
+        properties.extend(confined.missing.iter().map(missing));
+    }
+    properties
+}
+
+/// The report with properties of its suite, which the library has no place for; they must come before the cases.
+fn with_properties(xml: String, properties: &[(String, String)]) -> String {
+    let Some(end) = xml.find("<testsuite ").and_then(|at| Some(at + xml[at..].find('>')? + 1)) else { return xml };
+    let one = |(name, value): &(String, String)| {
+        format!("<property name=\"{}\" value=\"{}\" />", attribute(name), attribute(value))
+    };
+    let all: String = properties.iter().map(one).collect();
+    format!("{}<properties>{all}</properties>{}", &xml[..end], &xml[end..])
+}
+
+/// Text as the value of an attribute.
+fn attribute(text: &str) -> String {
+    safe::xml(&safe::line(text)).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Writes the report, whole or not at all.
