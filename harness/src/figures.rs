@@ -84,3 +84,56 @@ fn numbers(command: &Command, pattern: &regex::Regex, group: &str, reading: &Rea
 fn decimals(statistic: &str) -> u8 {
     if statistic == "share" { 2 } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::console::Pattern;
+    use crate::session::sections::Section;
+
+    /// What is read when `kalloctest` prints these lines.
+    fn read(pattern: &str, lines: &[&str], ended: bool) -> Figures {
+        let figures = vec![Pattern::new(pattern).unwrap()];
+        let command = Command { typed: "kalloctest".to_owned(), limit: 1, figures };
+        let mut reading = Reading::of_serial("");
+        reading.sections.push(Section {
+            command: command.typed.clone(),
+            typed: command.typed.clone(),
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            forged: Vec::new(),
+            ended,
+        });
+        Figures::read(&[command], &reading)
+    }
+
+    const LOCKS: &str = r"^lock: kmem\S*: #\S+ +(?<spins>\d+) +#acquire\(\) +(?<taken>\d+)";
+
+    #[test]
+    fn numbers_of_every_line_that_matches_are_known_by_each_statistic_whatever_a_student_appended() {
+        // As printed in 2020 and since.
+        let lines = [
+            "start test1",
+            "lock: kmem_0: #fetch-and-add 7 #acquire() 100",
+            "lock: kmem_1: #test-and-set 5 #acquire() 300 #stolen 9",
+            "lock: bcache: #test-and-set 9 #acquire() 900",
+        ];
+        let figures = read(LOCKS, &lines, true);
+        let value = |name: &str| figures.found.get(name).map(|quantity| quantity.value);
+        assert_eq!([value("kalloctest.spins"), value("kalloctest.taken.sum")], [Some(5.0), Some(400.0)]);
+        let taken =
+            ["first", "last", "least", "most", "count", "share"].map(|name| value(&format!("kalloctest.taken.{name}")));
+        assert_eq!(taken, [100.0, 300.0, 100.0, 300.0, 2.0, 0.75].map(Some));
+        assert_eq!(figures.table.as_ref().map(|table| table.rows.len()), Some(2));
+    }
+
+    #[test]
+    fn a_figure_that_was_not_printed_or_not_to_the_end_is_missing_and_no_zero() {
+        let figures = read(LOCKS, &["tot= 0"], true);
+        assert!(figures.found.is_empty() && figures.table.is_none());
+        let why = figures.why_missing("kalloctest.taken.share").unwrap();
+        assert!(why.contains("no line of the form") && why.contains("was seen after `kalloctest`"), "{why}");
+        let figures = read(r"tot= (?<tot>\d+)", &["tot= 0"], false);
+        assert!(figures.found.is_empty());
+        assert!(figures.why_missing("kalloctest.tot").unwrap().contains("did not end"));
+    }
+}

@@ -31,6 +31,16 @@ pub struct Command {
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
+impl Pattern {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(expression: &str) -> Result<Self, regex::Error> {
+        RegexBuilder::new(expression).multi_line(true).build().map(Self)
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
@@ -215,5 +225,5 @@ pub(super) fn read_said(node: &Node, reader: &mut Reader<'_>) -> Option<(Said, R
 fn read_pattern(node: &Node, reader: &mut Reader<'_>) -> Option<Pattern> {
     let plain = reader.pattern(node)?;
     // It was compiled just now.
-    RegexBuilder::new(plain.as_str()).multi_line(true).build().ok().map(Pattern)
+    Pattern::new(plain.as_str()).ok()
 }
