@@ -6,6 +6,7 @@ mod command;
 mod confinement;
 mod console;
 mod endings;
+mod faults;
 mod handout;
 mod interruptions;
 mod reports;

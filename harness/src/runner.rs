@@ -6,6 +6,7 @@ mod opening;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -81,9 +82,21 @@ pub enum RunError {
     /// The submission's code must not run unconfined.
     #[error(transparent)]
     Unconfined(#[from] Unconfined),
+    /// There is no place for the files of the machines.
+    #[error("make a folder in {}, where temporary files go; set TMPDIR to a folder that can be written", path.display())]
+    Temporary {
+        /// The place.
+        path: std::path::PathBuf,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
     /// Somebody pressed Ctrl-C, or the process was asked to end.
-    #[error("finish: interrupted; nothing was graded")]
-    Interrupted,
+    #[error("finish: interrupted while {stage}; nothing was graded")]
+    Interrupted {
+        /// What was being done.
+        stage: &'static str,
+    },
 }
 
 impl RunError {
@@ -92,9 +105,11 @@ impl RunError {
         match self {
             Self::Course(error) => error.owner(),
             Self::SourceTree(error) => error.owner(),
-            Self::Keep(_) | Self::SeedKey { .. } | Self::Unconfined(_) | Self::Interrupted => {
-                crate::owner::Owner::Harness
-            }
+            Self::Keep(_)
+            | Self::SeedKey { .. }
+            | Self::Unconfined(_)
+            | Self::Temporary { .. }
+            | Self::Interrupted { .. } => crate::owner::Owner::Harness,
         }
     }
 }
@@ -115,9 +130,10 @@ async fn cancelled(mut cancel: Cancel) {
 /// When there is nothing that a grade could say; what keeps single checks from being judged is a verdict.
 pub async fn grade(job: &Job<'_>, listener: &mut dyn Listener, cancel: &Cancel) -> Result<Grade, RunError> {
     let work = Run::start(job)?;
+    let stage = Arc::clone(&work.stage);
     tokio::select! {
         biased;
-        () = cancelled(cancel.clone()) => Err(RunError::Interrupted),
+        () = cancelled(cancel.clone()) => Err(RunError::Interrupted { stage: stage.get() }),
         grade = work.go(listener) => grade,
     }
 }
@@ -128,7 +144,22 @@ struct Run<'a> {
     seed: Seed,
     plan: Vec<Planned>,
     confinement: Confinement,
+    stage: Arc<Stage>,
     clock: Stopwatch,
+}
+
+/// What a run is at, for whoever asks why it did not end.
+#[derive(Debug, Default)]
+struct Stage(Mutex<Option<&'static str>>);
+
+impl Stage {
+    fn begin(&self, stage: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
+    }
+
+    fn get(&self) -> &'static str {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or("the tools were looked for")
+    }
 }
 
 /// Wall times of the parts of a run.
@@ -163,7 +194,7 @@ impl<'a> Run<'a> {
         let plan = plan::boots(job.lab, &job.kind.id, seed, |session| {
             checks.iter().any(|check| check.sessions.contains(&session.id))
         });
-        Ok(Self { job, tree, seed, plan, confinement: Confinement::none(), clock })
+        Ok(Self { job, tree, seed, plan, confinement: Confinement::none(), stage: Arc::default(), clock })
     }
 
     async fn go(mut self, listener: &mut dyn Listener) -> Result<Grade, RunError> {

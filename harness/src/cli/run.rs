@@ -55,11 +55,18 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
         (Origin::Reference, _) | (_, Err(_)) => Overlay::Reference,
         (_, Ok(files)) => Overlay::Submission(files),
     };
+    let command = command(options);
+    let resume = |failure: Failure| match failure.owner {
+        Owner::Harness if failure.help.is_none() => {
+            let kept = cache.root().display();
+            failure.with_help(format!("nothing is lost: what was built is kept in {kept}; then type again: {command}"))
+        }
+        _ => failure,
+    };
     let folder = match &options.out {
         Some(folder) => RunFolder::at(folder),
-        None => next_folder(cache, &lab.id)?,
+        None => next_folder(cache, &lab.id).map_err(&resume)?,
     };
-    let command = command(options);
     let job = Job {
         turns: &Turns::of_machine(),
         cache,
@@ -82,9 +89,19 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
         );
         live.event(&crate::event::Event::Note(&note));
     }
-    let grade = finish(&job, &mut live)?;
+    let grade = finish(&job, &mut live).map_err(resume)?;
     drop(live);
-    let code = publish(&grade, &options.reports)?;
+    if grade.outcome() == Outcome::Error {
+        let kept = folder.path().display();
+        eprintln!(
+            "{:>12} {}, when that is mended; until then, builds are kept, and this run in {kept}",
+            "Resume", grade.reproduce
+        );
+    }
+    let code = publish(&grade, &options.reports).map_err(|failure| {
+        let kept = quoted(&folder.path().display().to_string());
+        failure.with_help(format!("the grade itself is kept; this writes the reports of it again: grader replay {kept} --json FILE --junit FILE"))
+    })?;
     eprintln!("{:>12} grader replay {}", "Judge again", quoted(&folder.path().display().to_string()));
     Ok(code)
 }

@@ -44,7 +44,7 @@ pub fn writable() -> Vec<PathBuf> {
 /// their parts beside `bin`; but never a home folder or what is above one.
 pub fn of_programs<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let home = env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
+    let home = env::home_dir().and_then(|home| home.canonicalize().ok());
     let path = env::var_os("PATH").unwrap_or_default();
     for name in names {
         let candidates: Vec<PathBuf> = match name.contains('/') {

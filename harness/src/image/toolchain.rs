@@ -110,7 +110,8 @@ pub(super) fn rustup_home() -> PathBuf {
 }
 
 fn home_of(variable: &str, folder: &str) -> PathBuf {
-    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(folder));
+    // Without HOME, the system knows it by the user, as Cargo and rustup do.
+    let home = || env::home_dir().map(|home| home.join(folder));
     env::var_os(variable).map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 

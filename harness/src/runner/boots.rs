@@ -15,7 +15,6 @@ use crate::image::{Image, Outcome, Toolchain, phrases, storage};
 use crate::kind::{Kind, Script};
 use crate::lab::{Bound, Clock, Judge, SessionId};
 use crate::plan::{BootFiles, Planned};
-use crate::run_folder::RunFolderError;
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot};
 use crate::source_tree::{Overlay, SourceTree};
@@ -67,12 +66,12 @@ impl Run<'_> {
         let (kind, notes) = job.kind.suited(|path| self.tree.content(path));
         notes.iter().for_each(|note| listener.event(&Event::Note(note)));
         let from = Instant::now();
-        let scratch =
-            tempfile::tempdir().map_err(|cause| RunFolderError::Write { path: std::env::temp_dir(), cause })?;
+        let scratch = tempfile::tempdir().map_err(|cause| RunError::Temporary { path: std::env::temp_dir(), cause })?;
         let mut due = vec![(Side::Submission, image, self.plan.clone())];
         if let Some(image) = reference_image.as_ref().filter(|_| !same) {
             due.push((Side::Reference, image, compared.clone()));
         }
+        self.stage.begin("the sessions were booted");
         listener.event(&Event::BootsPlanned(due.iter().map(|(_, _, plan)| plan.len()).sum()));
 
         let (tell, mut told) = mpsc::unbounded_channel();

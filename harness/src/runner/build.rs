@@ -108,6 +108,10 @@ impl Run<'_> {
             toolchain,
             confinement: &self.confinement,
         };
+        self.stage.begin(match side {
+            Side::Submission => "the kernel was built with the submission's files",
+            Side::Reference => "the reference was built",
+        });
         listener.event(&Event::BuildStarted(side));
         let _turn = job.turns.take(1).await;
         let from = Instant::now();

@@ -39,7 +39,7 @@ impl Place {
         let mut write = system::writable();
         write.push(self.own());
         let limits =
-            Limits { file_size: 64 << 20, address_space: 16 << 30, processor: Duration::from_secs(60), processes };
+            Limits { file_size: 16 << 20, address_space: 16 << 30, processor: Duration::from_secs(60), processes };
         Cage { reach: Reach { read: read.concat(), write }, limits }
     }
 
@@ -302,7 +302,7 @@ fn a_builder_that_fills_the_disk_is_ended() {
     assert_eq!(place.built(&machine, fills), Ended::For(TooMuch::Disk(32 << 20)));
     let place = Place::new();
     assert_eq!(place.built(&machine, "dd if=/dev/zero of=large bs=1M count=100"), REFUSED);
-    assert!(fs::metadata(place.own().join("large")).unwrap().len() <= 64 << 20);
+    assert!(fs::metadata(place.own().join("large")).unwrap().len() <= 16 << 20);
     let place = Place::new();
     let litters = "i=0; while :; do i=$((i+1)); : >$i; done";
     assert_eq!(place.built(&machine, litters), Ended::For(TooMuch::Files(1000)));
