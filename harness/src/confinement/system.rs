@@ -90,3 +90,17 @@ pub fn of_cargo(cargo_home: &Path, rustup_home: &Path, tree: &Path) -> Vec<PathB
     }
     paths
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_reads_its_registry_and_no_password() {
+        let home = Path::new("/home/student/.cargo");
+        let reached = of_cargo(home, Path::new("/home/student/.rustup"), Path::new("/home/student/.cache/tree"));
+        let reaches = |path: &Path| reached.iter().any(|folder| path.starts_with(folder));
+        assert!(reaches(&home.join("registry/src/bitflags/lib.rs")) && reaches(&home.join("config.toml")));
+        assert!(!reaches(&home.join("credentials.toml")) && !reaches(Path::new("/home/student/.ssh/id_ed25519")));
+    }
+}

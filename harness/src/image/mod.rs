@@ -282,6 +282,11 @@ impl<'a> Build<'a> {
         if full(&log) || ours.into_iter().any(|diagnostic| full(&diagnostic.message)) {
             return Err(BuildError::DiskFull { path: self.scratch.tree.clone() });
         }
+        if self.order.tree.origin == Origin::Submission && is_out_of_time(status, &log) {
+            let most = scratch::processor_time(self.order.kind.build.limit).as_secs();
+            let reason = format!("its build takes more than {most} s of processor time");
+            return Ok(Outcome::Refused(Refusal::for_reason(reason)));
+        }
         // Source can crash a compiler; only the system kills one, when memory runs out.
         let crashed = self.order.tree.origin != Origin::Reference && log.contains("(signal: ");
         if log.contains("(signal: 9, SIGKILL") || !(has_error || crashed) {
@@ -377,6 +382,12 @@ impl<'a> Build<'a> {
         let outputs = store::Outputs { root: self.scratch.tree.clone(), kernel, disk, programs };
         store::keep(self.order.cache, key, &outputs, warnings)
     }
+}
+
+/// Whether a builder, or one of the programs that it started, used up its processor time.
+fn is_out_of_time(status: std::process::ExitStatus, log: &str) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal() == Some(libc::SIGXCPU) || log.contains("SIGXCPU") || log.contains("CPU time limit exceeded")
 }
 
 /// Whether Cargo gave up since a dependency is not on this machine.

@@ -25,6 +25,12 @@ const MEMORY: u64 = 4 << 30;
 /// Processes and threads; a kernel's build takes 50.
 const PROCESSES: u64 = 1000;
 
+/// Processor time that one process of a build may take, where the build may take so much wall time: a source that keeps a
+/// compiler busy for ever meets this bound first, which is the same on a busy machine.
+pub(super) fn processor_time(limit: Duration) -> Duration {
+    limit / 2
+}
+
 /// A folder with a tree of sources, a home and a place for temporary files.
 #[derive(Debug)]
 pub(super) struct Scratch {
@@ -80,8 +86,7 @@ impl Scratch {
         let limits = Limits {
             file_size: FILE_SIZE,
             address_space: ADDRESS_SPACE,
-            // A build that keeps every processor busy has used up neither before the other on two of them.
-            processor: limit,
+            processor: processor_time(limit),
             processes: Some(PROCESSES),
         };
         let cage = Cage { reach: Reach { read, write }, limits };
