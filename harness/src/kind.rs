@@ -4,12 +4,11 @@
 //! another kind is another folder.
 
 mod console;
+mod qemu;
 mod variant;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::lab::KindId;
@@ -18,6 +17,7 @@ use crate::lab::values;
 use crate::yaml::{self, Node, Problem, Reader, Value};
 
 pub use console::Console;
+pub use qemu::{Qemu, Version};
 pub use variant::Variant;
 
 /// The file that makes a folder a kernel kind.
@@ -101,40 +101,6 @@ pub enum Messages {
     Plain,
 }
 
-/// How a kernel is booted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Qemu {
-    /// The program.
-    pub program: String,
-    /// Arguments that the kind needs, before those of a session.
-    pub arguments: Vec<String>,
-    /// The least version that boots it right.
-    pub minimum: Version,
-}
-
-/// A version of QEMU: major and minor number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub u32, pub u32);
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-impl FromStr for Version {
-    type Err = ();
-
-    /// Reads `7.2`, and `7.2.22` too.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut numbers = text.split('.').map(str::parse);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) => Ok(Self(major, minor)),
-            _ => Err(()),
-        }
-    }
-}
-
 /// What `{…}` in a build's texts can stand for, with what it means.
 pub const PLACEHOLDERS: [(&str, &str); 8] = [
     ("compiler", "the C compiler that is there"),
@@ -212,7 +178,7 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
     let build = fields.required(reader, "build", "how the kernel is built");
     let build = build.and_then(|node| read_build(node, reader));
     let qemu = fields.required(reader, "qemu", "how the kernel is booted");
-    let qemu = qemu.and_then(|node| read_qemu(node, reader));
+    let qemu = qemu.and_then(|node| qemu::read(node, reader));
     let last_words = fields.optional("last-words").map_or(Some(Vec::new()), |node| {
         let items = reader.one_or_more(node, "a list of regular expressions")?;
         Some(items.iter().filter_map(|item| Some(reader.pattern(item)?.as_str().to_owned())).collect())
@@ -366,20 +332,6 @@ fn read_output(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
     read_text(node, reader)
 }
 
-fn read_qemu(node: &Node, reader: &mut Reader<'_>) -> Option<Qemu> {
-    let mut fields = reader.fields(node, "how a kernel kind is booted")?;
-    let program = fields.required(reader, "program", "the name of a QEMU program");
-    let program = program.and_then(|node| reader.name(node, "a QEMU program"));
-    let arguments = fields.optional("arguments").map_or(Some(Vec::new()), |node| {
-        let items = reader.list(node, "a list of arguments")?;
-        Some(items.iter().filter_map(|item| reader.word(item, "an argument")).collect())
-    });
-    let minimum = fields.required(reader, "minimum", "a version, as in `7.2`");
-    let minimum = minimum.and_then(|node| reader.parsed(node, "a version, as in `7.2`", |word| word.parse().ok()));
-    reader.finish(fields);
-    Some(Qemu { program: program?, arguments: arguments?, minimum: minimum? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,13 +340,5 @@ mod tests {
     fn placeholders_are_filled_in_and_other_braces_stay() {
         let values = |name: &str| (name == "target").then(|| "riscv".to_owned());
         assert_eq!(fill("target/{target}/x{y}{", values), "target/riscv/x{y}{");
-    }
-
-    #[test]
-    fn versions_compare_by_number_and_not_by_text() {
-        let version = |text: &str| text.parse::<Version>().unwrap();
-        assert!(version("10.0") > version("7.2.22"));
-        assert!(version("7.10") > version("7.2"));
-        assert!("seven".parse::<Version>().is_err());
     }
 }
