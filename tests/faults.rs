@@ -161,6 +161,29 @@ fn a_qemu_that_is_killed_or_too_old_is_our_fault() {
 }
 
 #[test]
+fn a_qemu_that_breaks_down_once_is_started_again_and_the_report_says_so() {
+    let scene = Scene::new();
+    let once = scene.path("once");
+    let qemu = which("qemu-system-riscv64");
+    let script = format!(
+        "case \"$*\" in *--version*) ;; *) if [ ! -e '{0}' ]; then : >'{0}'; kill -9 $$; fi;; esac; exec '{qemu}' \"$@\"",
+        once.display()
+    );
+    let path = scene.stand_in("qemu-system-riscv64", &script);
+    // Confined, it could leave no mark.
+    let outcome = Outcome::of(scene.command().env("PATH", path).env("GRADER_WITHOUT", "landlock"), &scene.json());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.said());
+    let again: u64 = outcome.grade["sessions"]
+        .as_array()
+        .expect("sessions")
+        .iter()
+        .filter_map(|session| session["again"].as_u64())
+        .sum();
+    assert_eq!(again, 1, "{}", outcome.said());
+    assert!(outcome.stdout.contains("booted again 1 time"), "{}", outcome.said());
+}
+
+#[test]
 fn a_builder_that_is_killed_is_our_fault() {
     let scene = Scene::new();
     let ask = "case \"$*\" in build*) kill -9 $$;; esac";

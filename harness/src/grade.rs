@@ -278,6 +278,9 @@ pub struct GradedSession {
     pub ending: String,
     /// In a sentence.
     pub explanation: String,
+    /// How many times it was booted again, since a boot failed by no fault of the submission.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub again: u32,
     /// The lines of the transcript that matter to somebody who looks for the cause, where it ended early.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub excerpt: Vec<String>,
@@ -349,6 +352,10 @@ pub enum Verdict {
         /// Why not.
         reason: String,
     },
+}
+
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -44,7 +44,12 @@ pub fn grade(
     let checks: Vec<&Check> = lab.checks.iter().filter(|check| wanted.contains(check.id.0.as_str())).collect();
     let own = weigh(plan, boots, &checks);
     let others = weigh(plan, reference, &checks);
+    // What transcripts do not tell, a grade that is judged again knows from before.
+    let again: BTreeMap<String, u32> = grade.sessions.drain(..).map(|session| (session.id, session.again)).collect();
     grade.sessions = plan.iter().filter_map(|planned| session(planned, &own, &others, boots)).collect();
+    for session in &mut grade.sessions {
+        session.again = again.get(&session.id).copied().unwrap_or(0);
+    }
     grade.checks = Vec::with_capacity(checks.len());
     for check in checks {
         let judged = one(check, &grade.build, plan, &own, &others);
@@ -147,6 +152,7 @@ fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &B
         script: planned.script.clone(),
         ending: String::new(),
         explanation: String::new(),
+        again: 0,
         excerpt: Vec::new(),
         damage: Vec::new(),
         operations: 0,

@@ -145,6 +145,8 @@ struct Run<'a> {
     plan: Vec<Planned>,
     confinement: Confinement,
     stage: Arc<Stage>,
+    /// How many times a session was booted again.
+    again: BTreeMap<String, u32>,
     clock: Stopwatch,
 }
 
@@ -194,7 +196,16 @@ impl<'a> Run<'a> {
         let plan = plan::boots(job.lab, &job.kind.id, seed, |session| {
             checks.iter().any(|check| check.sessions.contains(&session.id))
         });
-        Ok(Self { job, tree, seed, plan, confinement: Confinement::none(), stage: Arc::default(), clock })
+        Ok(Self {
+            job,
+            tree,
+            seed,
+            plan,
+            confinement: Confinement::none(),
+            stage: Arc::default(),
+            again: BTreeMap::new(),
+            clock,
+        })
     }
 
     async fn go(mut self, listener: &mut dyn Listener) -> Result<Grade, RunError> {
@@ -214,6 +225,9 @@ impl<'a> Run<'a> {
             (boots, reference) = self.boot(&toolchain, &image, listener).await?;
         }
         let mut grade = grading::grade(grade, job.lab, job.wanted, &self.plan, &boots, &reference);
+        for session in &mut grade.sessions {
+            session.again = self.again.get(&session.id).copied().unwrap_or(0);
+        }
         for check in &grade.checks {
             listener.event(&Event::CheckJudged(check));
         }

@@ -59,6 +59,7 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
         lines.extend(details(grade, check).into_iter().map(|line| format!("  {line}")));
     }
     early_ends(grade, theme, &mut lines);
+    again(grade, &mut lines);
     ignored(grade, theme, &mut lines);
     lines.push(String::new());
     lines.extend(grade.confinement.iter().map(|confined| format!("{:>12} {confined}", "Confined")));
@@ -196,6 +197,17 @@ fn early_ends(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
         lines.push(theme.bold.apply_to(heading).to_string());
         lines.extend(session.damage.iter().map(|damage| format!("  {}", safe::line(damage))));
         lines.extend(session.excerpt.iter().map(|line| format!("  | {}", safe::line(line))));
+    }
+}
+
+/// Boots that were tried again. None of them was a failure of the submission's.
+fn again(grade: &Grade, lines: &mut Vec<String>) {
+    for session in grade.sessions.iter().filter(|session| session.again > 0) {
+        lines.push(String::new());
+        lines.push(format!(
+            "session {}: booted again {} time(s), after a fault of the harness or the machine",
+            session.id, session.again
+        ));
     }
 }
 

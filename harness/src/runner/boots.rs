@@ -16,7 +16,7 @@ use crate::kind::{Kind, Script};
 use crate::lab::{Bound, Clock, Judge, SessionId};
 use crate::plan::{BootFiles, Planned};
 use crate::serial::reading::Reading;
-use crate::session::{self, Boot};
+use crate::session::{self, Boot, Stop};
 use crate::source_tree::{Overlay, SourceTree};
 use crate::symbols::Symbols;
 
@@ -25,7 +25,20 @@ struct Finished {
     side: Side,
     planned: Planned,
     booted: Booted,
+    /// How many times it was tried again.
+    again: u32,
     took: Duration,
+}
+
+/// How many times a boot that fails by our fault is tried again. One that fails by the submission's never is.
+const MOST_AGAIN: u32 = 1;
+
+/// Whether a boot says nothing of the guest: QEMU did not start, or was ended by somebody else.
+fn is_ours(booted: &Booted) -> bool {
+    match booted {
+        Booted::Failed(_) => true,
+        Booted::Ran { transcript, .. } => matches!(transcript.stop, Stop::Broken { .. }),
+    }
 }
 
 enum Happened {
@@ -98,12 +111,19 @@ impl Run<'_> {
                     let turn = turns.take(weight).await;
                     let _ = tell.send(Happened::Started(planned.id.clone()));
                     let from = Instant::now();
+                    let mut again = 0;
                     let booted = match boot {
-                        Ok(boot) => run_boot(&boot, &confinement, &kernel).await,
+                        Ok(boot) => loop {
+                            let booted = run_boot(&boot, &confinement, &kernel).await;
+                            if again == MOST_AGAIN || !is_ours(&booted) {
+                                break booted;
+                            }
+                            again += 1;
+                        },
                         Err(reason) => Booted::Failed(format!("failed to {reason}")),
                     };
                     drop(turn);
-                    let finished = Finished { side, planned, booted, took: from.elapsed() };
+                    let finished = Finished { side, planned, booted, again, took: from.elapsed() };
                     let _ = tell.send(Happened::Finished(Box::new(finished)));
                 });
             }
@@ -144,10 +164,13 @@ impl Run<'_> {
     }
 
     fn keep_boot(&mut self, finished: &Finished) -> Result<(), RunError> {
-        let Finished { side, planned, booted, took } = finished;
+        let Finished { side, planned, booted, again, took } = finished;
         let reference = *side == Side::Reference;
         let name = if reference { format!("reference/{}", planned.id) } else { planned.id.0.clone() };
         self.clock.sessions.insert(name, seconds(*took));
+        if *again > 0 && !reference {
+            self.again.insert(planned.id.0.clone(), *again);
+        }
         let Some(folder) = self.job.folder else { return Ok(()) };
         folder.save_boot(booted, reference)?;
         if let (Booted::Ran { reading, .. }, false) = (booted, reference) {
