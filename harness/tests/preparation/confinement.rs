@@ -214,6 +214,11 @@ fn a_builder_has_no_privileges_and_sends_no_signals() {
         place.assert_refused("mknod device c 1 3 && rm device");
         place.assert_refused("chown 12345 . && chown 0 .");
     }
+    let machine = Confinement::of_machine(true);
+    if machine.landlock < 6 && matches!(machine.namespaces, Route::None(_)) {
+        eprintln!("skipped: this machine keeps nobody from sending signals to the same user's processes");
+        return;
+    }
     let mut bystander = Command::new("sleep").arg("1000").spawn().unwrap();
     place.assert_refused(&format!("kill -0 {}", bystander.id()));
     bystander.kill().unwrap();
