@@ -136,9 +136,9 @@ struct Selftest {
     /// Only the solutions whose names match: reference, starter, or a mutant's (repeatable)
     #[arg(long, value_name = "PATTERN")]
     solution: Vec<regex::Regex>,
-    /// Run of each mutant only the checks that it must fail
+    /// Run all checks of each mutant, not only those that it must fail
     #[arg(long)]
-    quick: bool,
+    all_checks: bool,
     /// Of the other solutions and of the mutants, only every Nth in order of name, beginning with the first
     #[arg(long, value_name = "N", default_value = "1")]
     every: std::num::NonZeroUsize,

@@ -221,7 +221,7 @@ fn grade(
     solution: &Tried,
 ) -> Result<Grade, Failure> {
     let wanted: BTreeSet<&str> = match solution {
-        Tried::Mutant(mutant) if options.quick => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
+        Tried::Mutant(mutant) if !options.all_checks => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
         _ => lab
             .checks
             .iter()

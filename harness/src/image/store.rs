@@ -16,7 +16,7 @@ use crate::{digest, files};
 /// The version of what is kept; an image of another version is as good as none.
 const FORMAT: u32 = 2;
 /// The most images that are kept; the least recently used go first.
-const KEPT: usize = 128;
+const KEPT: usize = 256;
 const ABOUT: &str = "image.json";
 
 /// A kernel that can be booted, with its programs.
