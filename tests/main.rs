@@ -2,6 +2,7 @@
 
 mod c_harts;
 mod c_kernel;
+mod c_umalloc;
 mod command;
 mod confinement;
 mod console;

@@ -92,7 +92,12 @@ impl BaseTree {
     /// When a file cannot be read.
     pub fn of_course(course: &Course, kind: &Kind) -> Result<Option<Self>, BaseTreeError> {
         let Some(source) = &kind.source else { return Ok(None) };
-        let files = read_folder(&course.root.join(source), &kind.ignore)?;
+        let mut files = read_folder(&course.root.join(source), &kind.ignore)?;
+        for (path, from) in &kind.added {
+            let from = kind.folder.join("..").join(from);
+            let content = fs::read(&from).map_err(|cause| BaseTreeError::Read { path: from, cause })?;
+            files.insert(path.clone(), SourceFile { content, executable: false });
+        }
         Ok(Some(Self { from: From::Course, files }))
     }
 

@@ -40,6 +40,9 @@ pub struct Kind {
     /// Names of files and folders that are no part of a tree wherever they lie: what builds leave behind. `*.o` is
     /// every name that ends in `.o`.
     pub ignore: Vec<String>,
+    /// Files of the course's own tree that do not lie in its `source`, by their paths in the tree; they lie relative to
+    /// `labs/kernels`.
+    pub added: BTreeMap<PathBuf, PathBuf>,
     /// Trusted files that are laid over the tree last, by their paths in it; they lie relative to `labs/kernels`.
     pub overlay: BTreeMap<PathBuf, PathBuf>,
     /// How the lines of a session's script reach the kernel.
@@ -163,15 +166,8 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         let items = reader.one_or_more(node, "a list of names")?;
         Some(items.iter().filter_map(|item| reader.text(item, "a name").map(str::to_owned)).collect())
     });
-    let overlay = fields.optional("overlay").map_or_else(BTreeMap::new, |node| {
-        let entries = reader.names(node, "file of the tree");
-        let read = |(path, key, from): (String, &Node, &Node)| {
-            let path = is_inside(&path).then(|| PathBuf::from(&path));
-            let path = path.or_else(|| reader.wrong_value(key, "a path in the kind's tree"));
-            Some((path?, reader.existing_file(from, &course.join("labs/kernels"), "labs/kernels")?))
-        };
-        entries.into_iter().filter_map(read).collect()
-    });
+    let added = read_files(fields.optional("added"), reader, course);
+    let overlay = read_files(fields.optional("overlay"), reader, course);
     let script = fields.optional("script").map_or(Some(Script::Initrd), |node| {
         reader.parsed(node, "how scripts reach the kernel: `initrd`, or `symbol NAME`", script)
     });
@@ -199,9 +195,12 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         return None;
     }
     let items = reader.one_or_more(recognise_node?, "a list of at least one path")?;
+    let is_added = |item: &Node| matches!(&item.value, Value::Text(path) if added.contains_key(Path::new(path)));
     let recognise = items.iter().filter_map(|item| match &source {
-        Some(source) => reader.existing_file(item, &course.join(source), &source.display().to_string()),
-        None => reader.path(item, "a tree of the kind"),
+        Some(source) if !is_added(item) => {
+            reader.existing_file(item, &course.join(source), &source.display().to_string())
+        }
+        _ => reader.path(item, "a tree of the kind"),
     });
     let recognise = recognise.collect();
     Some(Kind {
@@ -211,6 +210,7 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         source,
         recognise,
         ignore: ignore?,
+        added,
         overlay,
         script: script?,
         build: build?,
@@ -222,6 +222,17 @@ fn read_kind(tree: &Node, reader: &mut Reader<'_>, folder: &Path, course: &Path)
         },
         variants: variants?,
     })
+}
+
+/// Files by their paths in the tree; they lie relative to `labs/kernels`.
+fn read_files(node: Option<&Node>, reader: &mut Reader<'_>, course: &Path) -> BTreeMap<PathBuf, PathBuf> {
+    let entries = node.map_or_else(Vec::new, |node| reader.names(node, "file of the tree"));
+    let read = |(path, key, from): (String, &Node, &Node)| {
+        let path = is_inside(&path).then(|| PathBuf::from(&path));
+        let path = path.or_else(|| reader.wrong_value(key, "a path in the kind's tree"));
+        Some((path?, reader.existing_file(from, &course.join("labs/kernels"), "labs/kernels")?))
+    };
+    entries.into_iter().filter_map(read).collect()
 }
 
 fn read_build(node: &Node, reader: &mut Reader<'_>) -> Option<Build> {

@@ -103,8 +103,9 @@ pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failu
         if !lab.kernels.keys().any(|id| own(id).is_some()) {
             terminal::print(&format!("{}: {}\n", lab.id, super::NO_REFERENCE))?;
         }
-        for (id, kind) in lab.kernels.keys().filter_map(|id| Some((id, own(id)?))) {
-            wrong += lab_in_kind(context, options, lab, id, kind)?;
+        for (at, (id, kind)) in lab.kernels.keys().filter_map(|id| Some((id, own(id)?))).enumerate() {
+            // Mutants and other solutions are of the first one.
+            wrong += lab_in_kind(context, options, lab, id, kind, at == 0)?;
             proved += 1;
         }
     }
@@ -118,13 +119,20 @@ pub fn selftest(context: &Context, options: &Selftest) -> Result<ExitCode, Failu
     }
 }
 
-fn lab_in_kind(context: &Context, options: &Selftest, lab: &Lab, id: &KindId, kind: &Kind) -> Result<usize, Failure> {
+fn lab_in_kind(
+    context: &Context,
+    options: &Selftest,
+    lab: &Lab,
+    id: &KindId,
+    kind: &Kind,
+    has_others: bool,
+) -> Result<usize, Failure> {
     let mut solutions = vec![Tried::Reference, Tried::Starter];
-    for file in solution::files(lab).into_iter().step_by(options.every.get()) {
+    for file in solution::files(lab).into_iter().filter(|_| has_others).step_by(options.every.get()) {
         let solution = solution::read(&file, lab, kind).map_err(crate::course::CourseError::File)?;
         solutions.push(Tried::Solution(Box::new(solution)));
     }
-    for file in mutant::files(lab).into_iter().step_by(options.every.get()) {
+    for file in mutant::files(lab).into_iter().filter(|_| has_others).step_by(options.every.get()) {
         let mutant = mutant::read(&file, lab, kind, &context.course.root).map_err(crate::course::CourseError::File)?;
         solutions.push(Tried::Mutant(Box::new(mutant)));
     }

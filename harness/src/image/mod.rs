@@ -220,25 +220,21 @@ impl<'a> Build<'a> {
         let folder = scratch.tree.as_path();
         let text = |path: &Path| path.display().to_string();
         let compiler = &order.toolchain.compiler;
+        let mut values = BTreeMap::from([("tree", text(folder)), ("features", order.features.join(","))]);
         if !order.kind.build.compilers.is_empty() {
             let prefix = compiler.rfind('-').map_or("", |dash| &compiler[..=dash]);
-            let values = BTreeMap::from([
-                ("compiler", compiler.clone()),
-                ("compiler-prefix", prefix.to_owned()),
-                ("tree", text(folder)),
-                ("features", order.features.join(",")),
-            ]);
-            return Ok(Self { order, scratch, values });
+            values.extend([("compiler", compiler.clone()), ("compiler-prefix", prefix.to_owned())]);
+            if order.kind.build.target.is_none() {
+                return Ok(Self { order, scratch, values });
+            }
         }
         let sysroot = toolchain::sysroot(folder).await?;
         let target = order.kind.build.target.clone().unwrap_or_default();
         if !target.is_empty() && !toolchain::has_target(&sysroot, &target) {
             return Err(BuildError::TargetMissing { target });
         }
-        let values = BTreeMap::from([
-            ("features", order.features.join(",")),
+        values.extend([
             ("target", target),
-            ("tree", text(folder)),
             ("cargo-home", text(&toolchain::cargo_home())),
             ("rust-source", text(&sysroot.join("lib/rustlib/src/rust"))),
             ("rust-commit", order.toolchain.commit.clone()),

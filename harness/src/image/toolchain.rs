@@ -56,8 +56,8 @@ pub(super) fn command(program: &str, folder: &Path) -> Command {
 }
 
 impl Toolchain {
-    /// The toolchain of a kind: the first of its C compilers that is there, or the Rust toolchain that builds in a
-    /// folder, which may name one in `rust-toolchain.toml`.
+    /// The toolchain of a kind: the first of its C compilers that is there, with the Rust toolchain where the kind has
+    /// a target; or that alone. It builds in a folder that may name one in `rust-toolchain.toml`.
     ///
     /// # Errors
     /// When there is none.
@@ -68,7 +68,13 @@ impl Toolchain {
                 Ok(verbose) => {
                     let first = verbose.lines().next().unwrap_or_default();
                     let release = first.rsplit(' ').next().unwrap_or_default().to_owned();
-                    return Ok(Self { compiler: compiler.clone(), release, commit: String::new(), verbose });
+                    let c = Self { compiler: compiler.clone(), release, commit: String::new(), verbose };
+                    // A kind with a target builds with both.
+                    let rust = if build.target.is_some() { Some(Self::of_rust(folder).await?) } else { None };
+                    return Ok(match rust {
+                        None => c,
+                        Some(Self { commit, verbose, .. }) => Self { commit, verbose: c.verbose + &verbose, ..c },
+                    });
                 }
                 Err(error) => missing = missing.or(Some(error)),
             }

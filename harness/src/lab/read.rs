@@ -206,9 +206,12 @@ fn read_kernel(node: &Node, reader: &mut Reader<'_>, kind: &Kind, course: &Path)
     let mut paths: Vec<PathBuf> = Vec::new();
     let items = reader.one_or_more(files?, "a list of at least one path")?;
     for item in items {
+        let added = |path: &str| kind.added.contains_key(Path::new(path));
         let path = match &kind.source {
-            Some(source) => reader.existing_file(item, &course.join(source), &source.display().to_string()),
-            None => reader.path(item, "a tree of the kind"),
+            Some(source) if !matches!(&item.value, yaml::Value::Text(path) if added(path)) => {
+                reader.existing_file(item, &course.join(source), &source.display().to_string())
+            }
+            _ => reader.path(item, "a tree of the kind"),
         };
         let Some(path) = path else { continue };
         if kind.overlay.contains_key(&path) {
