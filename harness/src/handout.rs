@@ -90,8 +90,11 @@ pub fn main_files<'a>(
         Some(source) => read_folder(&course.root.join(source), &kind.ignore)?,
         None => return Err(HandoutError::NoTree { title: kind.title.clone() }),
     };
-    for lab in labs.into_iter().filter(|lab| lab.kernels.contains_key(&kind.id)) {
-        all.extend(read_folder(&lab.folder.join("handout"), &kind.ignore)?);
+    for (lab, kernel) in labs.into_iter().filter_map(|lab| Some((lab, lab.kernels.get(&kind.id)?))) {
+        let mut starters = read_folder(&lab.folder.join("handout"), &kind.ignore)?;
+        // Those of another kind may lie beside them.
+        starters.retain(|path, _| kernel.files.contains(path));
+        all.extend(starters);
     }
     Ok(all)
 }
