@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::confinement::policy::{Policy, Whose};
 use crate::confinement::{Protection, State, Status};
-use crate::lab::Proof;
+use crate::image::Place;
+use crate::lab::{Proof, Visibility};
 use crate::oracle::finding::Finding;
 use crate::oracle::metrics::Instructions;
 use crate::subject::table::Table;
@@ -28,7 +29,7 @@ pub struct Grade {
     pub lab: GradedLab,
     /// What was graded.
     pub submission: GradedSubmission,
-    /// The seed of every workload, in hex.
+    /// The seed of every workload, in hex; empty where students must not see it ([`crate::visible`]).
     pub seed: String,
     /// The command that grades the same submission with the same seed again.
     pub reproduce: String,
@@ -103,6 +104,12 @@ pub struct GradedSubmission {
     /// The commit, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// When that commit was made (its committer's date), in seconds since 1970-01-01 UTC.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub committed: Option<i64>,
+    /// The folder of the repository that is the kernel's root, where it is not the repository's own.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub root: String,
     /// SHA-256, in hex, of each file that was taken.
     pub files: BTreeMap<String, String>,
     /// Files that were changed in vain: they differ from the course's, and the lab does not take them.
@@ -257,12 +264,27 @@ pub enum Build {
         diagnostics: String,
         /// Where the errors are, as `file:line:column` with the student's own paths.
         places: Vec<String>,
+        /// What is wrong there.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        problems: Vec<Problem>,
     },
     /// The harness could not build it.
     Error {
         /// Why not.
         reason: String,
     },
+}
+
+/// What is wrong at a line of the student's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Of which kind, in a few words: `compiler error E0308`.
+    pub kind: String,
+    /// In a sentence.
+    pub message: String,
 }
 
 /// What came of one boot.
@@ -278,6 +300,9 @@ pub struct GradedSession {
     pub ending: String,
     /// In a sentence.
     pub explanation: String,
+    /// The line of the submission's at which it ended, if it did at one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Problem>,
     /// How many times it was booted again, since a boot failed by no fault of the submission.
     #[serde(skip_serializing_if = "is_none", default)]
     pub again: u32,
@@ -313,6 +338,9 @@ pub struct GradedCheck {
     /// What the verdict rests on.
     #[serde(default)]
     pub proof: Proof,
+    /// Who may see it.
+    #[serde(skip_serializing_if = "Visibility::is_visible", default)]
+    pub visibility: Visibility,
     /// The sessions that it reads.
     pub sessions: Vec<String>,
     /// Points earned and to be had.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::blame;
 use crate::evidence::Evidence;
 use crate::excerpt::{self, Places};
-use crate::grade::{Build, Grade, GradedCheck, GradedSession, Score, Verdict};
+use crate::grade::{Build, Grade, GradedCheck, GradedSession, GradedSubmission, Score, Verdict};
 use crate::judge::{self, Exhibits};
 use crate::lab::{Check, Judge, Lab, SessionId};
 use crate::plan::Planned;
@@ -46,7 +47,8 @@ pub fn grade(
     let others = weigh(plan, reference, &checks);
     // What transcripts do not tell, a grade that is judged again knows from before.
     let again: BTreeMap<String, u32> = grade.sessions.drain(..).map(|session| (session.id, session.again)).collect();
-    grade.sessions = plan.iter().filter_map(|planned| session(planned, &own, &others, boots)).collect();
+    let submission = &grade.submission;
+    grade.sessions = plan.iter().filter_map(|planned| session(planned, &own, &others, boots, submission)).collect();
     for session in &mut grade.sessions {
         session.again = again.get(&session.id).copied().unwrap_or(0);
     }
@@ -139,7 +141,13 @@ fn exhibits<'a>(check: &Check, plan: &[Planned], weighed: &'a Weighed<'a>) -> Ve
         .collect()
 }
 
-fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &Boots) -> Option<GradedSession> {
+fn session(
+    planned: &Planned,
+    own: &Weighed<'_>,
+    others: &Weighed<'_>,
+    boots: &Boots,
+    submission: &GradedSubmission,
+) -> Option<GradedSession> {
     let shown = |weighed: &Weighed<'_>| match weighed.get(&planned.id) {
         Some(Ok(evidence)) => (evidence.weighed.phases.clone(), evidence.weighed.tables.clone()),
         _ => (BTreeMap::new(), Vec::new()),
@@ -152,6 +160,7 @@ fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &B
         script: planned.script.clone(),
         ending: String::new(),
         explanation: String::new(),
+        problem: None,
         again: 0,
         excerpt: Vec::new(),
         damage: Vec::new(),
@@ -174,6 +183,7 @@ fn session(planned: &Planned, own: &Weighed<'_>, others: &Weighed<'_>, boots: &B
             graded.operations = evidence.weighed.operations;
             if let Some(Booted::Ran { places, .. }) = boots.get(&planned.id) {
                 graded.excerpt = excerpt::of(reading, places);
+                graded.problem = blame::of(&reading.ending, places, submission);
             }
         }
     }

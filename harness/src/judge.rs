@@ -38,6 +38,7 @@ pub fn judge(check: &Check, exhibits: &Exhibits<'_>) -> GradedCheck {
         id: check.id.0.clone(),
         title: check.title.clone(),
         proof: check.proof,
+        visibility: check.visibility,
         sessions: check.sessions.iter().map(|session| session.0.clone()).collect(),
         points: Score { earned, max },
         verdict,

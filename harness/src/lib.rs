@@ -4,6 +4,7 @@
 //! Lab + Submission → SourceTree → Image → Transcript → Records → Verdicts → Grade → Reports.
 
 pub mod base_tree;
+pub mod blame;
 pub mod buffer_trace;
 pub mod cache;
 pub mod cli;
@@ -32,6 +33,7 @@ pub mod qemu;
 pub mod report;
 pub mod run_folder;
 pub mod runner;
+pub mod schema;
 pub mod seed;
 pub mod serial;
 pub mod session;
@@ -43,5 +45,6 @@ pub mod submission;
 pub mod supervised;
 pub mod symbols;
 pub mod trace;
+pub mod visible;
 pub mod write;
 pub mod yaml;

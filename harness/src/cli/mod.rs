@@ -5,6 +5,7 @@ mod failure;
 mod handout;
 mod labs;
 mod replay;
+mod reports;
 mod run;
 mod selftest;
 mod terminal;
@@ -19,8 +20,9 @@ use crate::confinement::Protection;
 use crate::course::Course;
 use crate::lab::read::Judges;
 use crate::oracle;
-use crate::{seed, subject};
+use crate::{schema, seed, subject};
 use failure::Failure;
+use reports::Reports;
 
 /// Grades the branches of operating-system labs.
 ///
@@ -64,8 +66,12 @@ enum Action {
     Selftest(Selftest),
     /// Make the repository that students start from: one branch a lab, with starters in place of solutions
     Handout(Handout),
-    /// Print the JSON Schema of the grade document
-    Schema,
+    /// Print the JSON Schema of one of the grader's own formats
+    Schema {
+        /// Which
+        #[arg(default_value = "grade", value_parser = schema::FORMATS.map(|format| format.name))]
+        name: String,
+    },
 }
 
 /// `grader run`
@@ -162,17 +168,6 @@ struct Handout {
     grader: String,
 }
 
-/// Where reports go, besides the terminal.
-#[derive(Debug, Args)]
-struct Reports {
-    /// Write a JUnit report here
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write the grade document here
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
 /// What every command has: the course and the cache.
 struct Context {
     cache: Cache,
@@ -215,7 +210,10 @@ pub fn main() -> ExitCode {
         Action::Doctor => doctor::doctor(course),
         Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),
         Action::Handout(options) => Context::find(course).and_then(|context| handout::handout(&context, options)),
-        Action::Schema => terminal::print(&crate::report::json::schema()),
+        Action::Schema { name } => {
+            let format = schema::FORMATS.into_iter().find(|format| format.name == *name);
+            terminal::print(&format.map(|format| format.text()).unwrap_or_default())
+        }
     };
     done.unwrap_or_else(|failure| {
         terminal::complain(&failure);

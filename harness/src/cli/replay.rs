@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use super::failure::Failure;
-use super::run::publish;
+use super::reports::Publisher;
 use super::{Context, Replay, judges};
-use crate::grade::Build;
+use crate::grade::{Build, Grade};
 use crate::grading::{self, Boots};
 use crate::lab::{KindId, SessionId};
 use crate::plan;
@@ -15,6 +15,14 @@ use crate::seed::Choice;
 
 /// Judges the saved transcripts of a run again, without building or booting.
 pub fn replay(context: &Context, options: &Replay) -> Result<ExitCode, Failure> {
+    let mut publisher = Publisher::begin(&options.reports)?;
+    match judge(context, options) {
+        Ok(grade) => publisher.publish(&grade),
+        Err(failure) => publisher.without_grade(failure),
+    }
+}
+
+fn judge(context: &Context, options: &Replay) -> Result<Grade, Failure> {
     let folder = RunFolder::at(&options.folder);
     let saved = folder.load_grade().map_err(not_a_run)?;
     let lab = context.course.lab(&saved.lab.id, judges())?;
@@ -47,8 +55,7 @@ pub fn replay(context: &Context, options: &Replay) -> Result<ExitCode, Failure> 
             boots.entry(SessionId(session.id.clone())).or_insert(failed);
         }
     }
-    let grade = grading::grade(saved.clone(), &lab, &wanted, &plan, &boots, &reference);
-    publish(&grade, &options.reports)
+    Ok(grading::grade(saved.clone(), &lab, &wanted, &plan, &boots, &reference))
 }
 
 fn not_a_run(error: RunFolderError) -> Failure {

@@ -8,16 +8,15 @@ use std::process::ExitCode;
 use tokio::sync::watch;
 
 use super::failure::Failure;
-use super::{Context, Reports, Run, judges, terminal};
+use super::reports::Publisher;
+use super::{Context, Run, judges, terminal};
 use crate::cache::Cache;
 use crate::confinement::policy::{Policy, Whose};
 use crate::event::Listener;
 use crate::grade::{Grade, Outcome};
-use crate::lab::{Deadline, KindId, Lab, LabId};
+use crate::lab::{Check, Deadline, KindId, Lab, LabId, Session};
 use crate::owner::Owner;
 use crate::report::live::Live;
-use crate::report::terminal::Theme;
-use crate::report::{json, junit, terminal as report};
 use crate::run_folder::RunFolder;
 use crate::runner::{self, Cancel, Job, RunError, Turns};
 use crate::source_tree::Overlay;
@@ -27,8 +26,23 @@ use crate::submission::{Origin, Pick, Request, Search, Submission};
 /// Runs that are kept in the cache, a lab; older ones go.
 const KEPT_RUNS: usize = 20;
 
-/// Grades a submission.
+/// Grades a submission, and reports.
 pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
+    let mut publisher = Publisher::begin(&options.reports)?;
+    let (grade, folder) = match grade(context, options) {
+        Ok(graded) => graded,
+        Err(failure) => return publisher.without_grade(failure),
+    };
+    let kept = quoted(&folder.path().display().to_string());
+    let code = publisher.publish(&grade).map_err(|failure| {
+        failure.with_help(format!("the grade itself is kept; this writes the reports of it again: grader replay {kept} --json FILE --junit FILE"))
+    })?;
+    eprintln!("{:>12} grader replay {kept}", "Judge again");
+    Ok(code)
+}
+
+/// Grades a submission; answers where the run is kept, too.
+fn grade(context: &Context, options: &Run) -> Result<(Grade, RunFolder), Failure> {
     let Context { cache, course } = context;
     let mut lab = course.lab(&options.lab, judges())?;
     for file in &options.trace {
@@ -81,7 +95,9 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
         command: &command,
         folder: Some(&folder),
     };
+    let hides = lab.checks.iter().any(|check| !check.visibility.is_visible()) && !options.reports.show_hidden;
     let mut live = Live::new(io::IsTerminal::is_terminal(&io::stderr()), terminal::colours(&io::stderr()));
+    live.hides(hides);
     if submission.origin == Origin::Reference {
         let note = format!(
             "this repository is the course's own and has no branch {}, so its reference solution is graded",
@@ -95,15 +111,11 @@ pub fn run(context: &Context, options: &Run) -> Result<ExitCode, Failure> {
         let kept = folder.path().display();
         eprintln!(
             "{:>12} {}, when that is mended; until then, builds are kept, and this run in {kept}",
-            "Resume", grade.reproduce
+            "Resume",
+            if hides { grade.visible().reproduce } else { grade.reproduce.clone() }
         );
     }
-    let code = publish(&grade, &options.reports).map_err(|failure| {
-        let kept = quoted(&folder.path().display().to_string());
-        failure.with_help(format!("the grade itself is kept; this writes the reports of it again: grader replay {kept} --json FILE --junit FILE"))
-    })?;
-    eprintln!("{:>12} grader replay {}", "Judge again", quoted(&folder.path().display().to_string()));
-    Ok(code)
+    Ok((grade, folder))
 }
 
 /// Has the sessions that replay the lab's own traces replay this one, too.
@@ -169,34 +181,6 @@ fn on_interrupt() -> Cancel {
     cancel
 }
 
-/// Shows a grade, writes the reports that were asked for, and answers with the exit code.
-///
-/// A report that cannot be written is named and does not keep the others from being written.
-pub fn publish(grade: &Grade, reports: &Reports) -> Result<ExitCode, Failure> {
-    terminal::print(&report::render(grade, &Theme::new(terminal::colours(&io::stdout()))))?;
-    let mut failed = None;
-    let mut write = |path: &Option<PathBuf>, what: &str, write: fn(&Grade, &std::path::Path) -> io::Result<()>| {
-        if let Some(path) = path
-            && let Err(error) = write(grade, path)
-        {
-            let failure = Failure::harness(format!("write the {what} {}: {error}", path.display()));
-            if let Some(earlier) = failed.replace(failure) {
-                terminal::complain(&earlier);
-            }
-        }
-    };
-    write(&reports.json, "grade document", json::write);
-    write(&reports.junit, "JUnit report", junit::write);
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(match grade.outcome() {
-            Outcome::Passed => ExitCode::SUCCESS,
-            Outcome::Failed => Owner::Submission.exit_code().into(),
-            Outcome::Error => Owner::Harness.exit_code().into(),
-        }),
-    }
-}
-
 /// Whoever names a repository grades somebody else's.
 fn policy(options: &Run) -> Policy {
     let whose = if options.repo.is_some() { Whose::SomebodyElses } else { Whose::Own };
@@ -227,8 +211,11 @@ fn wanted<'l>(lab: &'l Lab, kind: &KindId, options: &Run) -> Result<BTreeSet<&'l
         .map(|check| check.id.0.as_str())
         .collect();
     if wanted.is_empty() {
-        let checks: Vec<&str> = lab.checks.iter().map(|check| check.id.0.as_str()).collect();
-        let sessions: Vec<&str> = lab.sessions.iter().map(|session| session.id.0.as_str()).collect();
+        let shown = |check: &&Check| check.visibility.is_visible() || options.reports.show_hidden;
+        let shown: Vec<&Check> = lab.checks.iter().filter(shown).collect();
+        let checks: Vec<&str> = shown.iter().map(|check| check.id.0.as_str()).collect();
+        let read = |session: &&Session| shown.iter().any(|check| check.sessions.contains(&session.id));
+        let sessions: Vec<&str> = lab.sessions.iter().filter(read).map(|session| session.id.0.as_str()).collect();
         return Err(Failure::caller(format!("find checks of lab {} that match", lab.id)).with_help(format!(
             "its checks are {}; its sessions {}",
             checks.join(", "),

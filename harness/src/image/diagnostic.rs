@@ -17,6 +17,9 @@ pub struct Diagnostic {
     pub code: Option<String>,
     /// Where it points first.
     pub place: Option<Place>,
+    /// What it says of that place, where that is more than its first line.
+    #[serde(default)]
+    pub label: Option<String>,
     /// The whole message as the compiler renders it, with colours.
     pub rendered: String,
 }
@@ -32,7 +35,7 @@ pub enum Level {
 }
 
 /// A place in a file of the student's repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Place {
     /// Relative to the repository's root, with `/`.
     pub file: String,
@@ -115,6 +118,7 @@ struct Span {
     line_start: u32,
     column_start: u32,
     is_primary: bool,
+    label: Option<String>,
 }
 
 /// Reads a line of Cargo's messages; `None` for what is no diagnostic, and for those that only count others.
@@ -130,13 +134,22 @@ pub(super) fn from_cargo(line: &[u8]) -> Option<Diagnostic> {
     if message.spans.is_empty() && counts {
         return None;
     }
-    let place = message.spans.iter().find(|span| span.is_primary).map(|span| Place {
+    let primary = message.spans.iter().find(|span| span.is_primary);
+    let label = primary.and_then(|span| span.label.clone());
+    let place = primary.map(|span| Place {
         file: span.file_name.trim_start_matches("./").to_owned(),
         line: span.line_start,
         column: span.column_start,
     });
     let rendered = message.rendered.unwrap_or_else(|| message.message.clone());
-    Some(Diagnostic { level, message: message.message, code: message.code.map(|code| code.code), place, rendered })
+    Some(Diagnostic {
+        level,
+        message: message.message,
+        code: message.code.map(|code| code.code),
+        place,
+        label,
+        rendered,
+    })
 }
 
 /// Reads a line of a C compiler's or of make's output.
@@ -157,6 +170,7 @@ pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
             message: found["text"].to_owned(),
             code: None,
             place: None,
+            label: None,
             rendered: line.to_owned() + "\n",
         });
     }
@@ -165,7 +179,14 @@ pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
     if found["file"].starts_with('/') && found["file"].ends_with(".s") {
         // What the compiler wrote for the assembler, under a name that is another every time.
         let rendered = format!("assembly: {}: {}\n", &found["level"], &found["text"]);
-        return Some(Diagnostic { level, message: found["text"].to_owned(), code: None, place: None, rendered });
+        return Some(Diagnostic {
+            level,
+            message: found["text"].to_owned(),
+            code: None,
+            place: None,
+            label: None,
+            rendered,
+        });
     }
     Some(Diagnostic {
         level,
@@ -176,6 +197,7 @@ pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
             line: found["line"].parse().ok()?,
             column: found.name("column").and_then(|column| column.as_str().parse().ok()).unwrap_or(1),
         }),
+        label: None,
         rendered: line.to_owned() + "\n",
     })
 }
@@ -198,6 +220,7 @@ mod tests {
             message: String::new(),
             code: None,
             place: Some(Place { file: "mm/a.rs".to_owned(), line: 3, column: 5 }),
+            label: None,
             rendered: " --> mm/a.rs:3:5\n \x1b[94m--> \x1b[0mmm/a.rs:3:5\n ::: /rustc/x/b.rs:1:1\n".to_owned(),
         };
         let moved = diagnostic.moved(Path::new("reference-kernel"), |path| path == Path::new("mm/a.rs"));

@@ -4,7 +4,7 @@ use super::console;
 use super::read::{Judges, Known};
 use super::session::Sessions;
 use super::values;
-use super::{Bound, Check, CheckId, Clock, Judge, Kernels, Proof, Rule, Session, SessionId};
+use super::{Bound, Check, CheckId, Clock, Judge, Kernels, Proof, Rule, Session, SessionId, Visibility};
 use crate::similar;
 use crate::yaml::{Fields, Node, Problem, Reader};
 
@@ -27,7 +27,16 @@ pub(super) fn read_checks(
         reader.wrong_value::<()>(node, "a list of at least one graded item");
     }
     for item in items {
-        checks.extend(read_check(item, reader, sessions, known, &mut seen, &mut used));
+        let Some(check) = read_check(item, reader, sessions, known, &mut seen, &mut used) else { continue };
+        let hidden = |id: &CheckId| checks.iter().any(|other| other.id == *id && !other.visibility.is_visible());
+        if let Some(needed) = check.needs.iter().find(|id| check.visibility.is_visible() && hidden(id)) {
+            let text = format!(
+                "students see check `{}`, and would learn from it what became of the hidden one that it needs, `{needed}`",
+                check.id
+            );
+            reader.note(item.at.clone(), Problem::Conflict(text));
+        }
+        checks.push(check);
     }
     for (name, at) in sessions.iter().flat_map(|sessions| &sessions.names) {
         if !items.is_empty() && !used.contains(name) {
@@ -66,6 +75,10 @@ fn read_check(
     let points = points.and_then(|node| reader.integer(node, 1..=1_000_000));
     let of_check = |session: &&Session| names.as_ref().is_some_and(|names| names.contains(&session.id));
     let read: Vec<&Session> = sessions.iter().flat_map(|sessions| &sessions.list).filter(of_check).collect();
+    let visibility = fields
+        .optional("visibility")
+        .map_or(Some("visible"), |node| reader.known(node, "visibility", &["visible", "hidden"]));
+    let visibility = if visibility == Some("hidden") { Visibility::Hidden } else { Visibility::Visible };
     let needs = fields.optional("needs").map_or_else(Vec::new, |node| {
         let items = reader.one_or_more(node, "the name of a check further up, or a list of them").unwrap_or_default();
         // Only what stands before it, so that no two need each other.
@@ -104,8 +117,8 @@ fn read_check(
         Judge::Ends => Proof::Ending,
     };
     let points = u32::try_from(points?).ok()?;
-    let needs = needs.into_iter().map(CheckId).collect();
-    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, needs, proof, points })
+    let needs: Vec<CheckId> = needs.into_iter().map(CheckId).collect();
+    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, needs, proof, visibility, points })
 }
 
 fn read_names(

@@ -25,7 +25,7 @@ use crate::source_policy;
 macro_rules! id {
     ($(#[$doc:meta] $name:ident)*) => {$(
         #[$doc]
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(pub String);
 
@@ -94,7 +94,7 @@ pub struct LabKernel {
 }
 
 /// How time passes in a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
     /// One guest instruction a nanosecond; harts take turns; the same every time.
@@ -104,7 +104,7 @@ pub enum Clock {
 }
 
 /// When a session is over at the latest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "clock", content = "nanoseconds")]
 pub enum Deadline {
     /// In the guest's own time, which a slow machine cannot use up.
@@ -206,8 +206,28 @@ pub struct Check {
     pub needs: Vec<CheckId>,
     /// What it rests on.
     pub proof: Proof,
+    /// Who may see what came of it.
+    pub visibility: Visibility,
     /// What it is worth.
     pub points: u32,
+}
+
+/// Who may see that there is a check, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// Students, too.
+    #[default]
+    Visible,
+    /// Staff alone.
+    Hidden,
+}
+
+impl Visibility {
+    /// Whether students may see it.
+    pub fn is_visible(&self) -> bool {
+        *self == Self::Visible
+    }
 }
 
 /// What the verdict of a check rests on, from what is hardest to fake to what anybody can print.

@@ -74,6 +74,15 @@ pub fn read(folder: &Path, known: &Known<'_>) -> Result<Lab, ReadError> {
     Ok(lab.map_err(|cause| ReadError::Io { path, cause })??)
 }
 
+/// Reads the content of a folder's `lab.yaml`.
+///
+/// # Errors
+/// All defects of it.
+pub fn read_text(source: String, folder: &Path, known: &Known<'_>) -> Result<Lab, Defects> {
+    let read = |source: &str, tree: &Node, reader: &mut Reader<'_>| read_lab(source, tree, reader, folder, known);
+    yaml::read_text(&folder.join(FILE), source, read)
+}
+
 fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, known: &Known<'_>) -> Option<Lab> {
     let mut fields = reader.fields(tree, "a lab")?;
     let id = fields.required(reader, "id", "the name of the lab and of its folder");

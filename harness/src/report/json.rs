@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::safe;
 use crate::grade::{Grade, SCHEMA};
 use crate::write;
 
@@ -44,7 +45,7 @@ pub fn to_string(grade: &Grade) -> String {
         unreachable!("a grade is always JSON: {error}")
     });
     text.push('\n');
-    text
+    safe::json(&text)
 }
 
 /// Writes the document, whole or not at all.
@@ -61,18 +62,19 @@ pub fn write(grade: &Grade, path: &Path) -> io::Result<()> {
 /// When it cannot be read, is damaged, or has another schema.
 pub fn read(path: &Path) -> Result<Grade, ReadError> {
     let text = std::fs::read(path).map_err(|cause| ReadError::Read { path: path.into(), cause })?;
+    parse(&text, path)
+}
+
+/// Reads a document that came from there.
+///
+/// # Errors
+/// When it is damaged, or has another schema.
+pub fn parse(text: &[u8], path: &Path) -> Result<Grade, ReadError> {
     let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|cause| ReadError::Parse { path: path.into(), cause })?;
+        serde_json::from_slice(text).map_err(|cause| ReadError::Parse { path: path.into(), cause })?;
     let found = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or("none");
     if found != SCHEMA {
         return Err(ReadError::Schema { path: path.into(), found: found.to_owned() });
     }
-    serde_json::from_slice(&text).map_err(|cause| ReadError::Parse { path: path.into(), cause })
-}
-
-/// The JSON Schema of the document.
-pub fn schema() -> String {
-    let mut text = serde_json::to_string_pretty(&schemars::schema_for!(Grade)).unwrap_or_default();
-    text.push('\n');
-    text
+    serde_json::from_slice(text).map_err(|cause| ReadError::Parse { path: path.into(), cause })
 }

@@ -4,14 +4,12 @@
 //! the submission is a `failure`, a fault of the harness an `error`.
 
 use std::io;
-use std::path::Path;
 
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestCaseBuilder, TestSuiteBuilder};
 
 use super::{safe, terminal};
 use crate::confinement::Protection;
 use crate::grade::{Grade, GradedCheck, Verdict};
-use crate::write;
 
 /// The report as text.
 ///
@@ -39,9 +37,11 @@ pub fn to_string(grade: &Grade) -> io::Result<String> {
 fn properties(grade: &Grade) -> Vec<(String, String)> {
     let mut properties = vec![
         ("lab.version".to_owned(), grade.lab.version.clone()),
-        ("seed".to_owned(), grade.seed.clone()),
         ("points".to_owned(), format!("{} of {}", grade.points.earned, grade.points.max)),
     ];
+    if !grade.is_part() {
+        properties.push(("seed".to_owned(), grade.seed.clone()));
+    }
     if let Some(confined) = &grade.confinement {
         let name = |protection: &Protection| format!("confinement.{}", protection.name());
         properties.extend(confined.in_force.iter().map(|(protection, how)| (name(protection), how.clone())));
@@ -64,14 +64,6 @@ fn with_properties(xml: String, properties: &[(String, String)]) -> String {
 /// Text as the value of an attribute.
 fn attribute(text: &str) -> String {
     safe::xml(&safe::line(text)).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// Writes the report, whole or not at all.
-///
-/// # Errors
-/// When it cannot be made or written.
-pub fn write(grade: &Grade, path: &Path) -> io::Result<()> {
-    write::atomically(path, to_string(grade)?.as_bytes())
 }
 
 fn case(grade: &Grade, check: &GradedCheck) -> TestCase {

@@ -19,6 +19,7 @@ pub struct Live {
     booted: usize,
     planned: usize,
     boots: Duration,
+    hides: bool,
 }
 
 impl Live {
@@ -38,7 +39,13 @@ impl Live {
             booted: 0,
             planned: 0,
             boots: Duration::ZERO,
+            hides: false,
         }
+    }
+
+    /// Whether seed and sessions are kept back, since they would give hidden checks away.
+    pub fn hides(&mut self, hides: bool) {
+        self.hides = hides;
     }
 
     fn line(&self, style: &Style, label: &str, text: &str) {
@@ -49,7 +56,8 @@ impl Live {
 
     fn show_running(&self) {
         self.bar.set_prefix("Booting");
-        self.bar.set_message(format!("{}/{} {}", self.booted, self.planned, self.running.join(", ")));
+        let running = if self.hides { String::new() } else { self.running.join(", ") };
+        self.bar.set_message(format!("{}/{} {running}", self.booted, self.planned));
         self.bar.tick();
     }
 }
@@ -61,7 +69,9 @@ impl Listener for Live {
                 self.line(&self.label, "Lab", lab);
                 self.line(&self.label, "Submission", submission);
                 self.line(&self.label, "Kernel", kernel);
-                self.line(&self.label, "Seed", seed);
+                if !self.hides {
+                    self.line(&self.label, "Seed", seed);
+                }
             }
             Event::Note(text) => self.line(&self.note, "Note", text),
             Event::BuildStarted(side) => {

@@ -1,15 +1,19 @@
 //! A table of figures as lines of text, with the reference's beside those that are compared.
 
+use super::safe;
 use crate::subject::table::{Row, Table};
 
 /// Spaces between columns.
 const GAP: usize = 2;
 
+/// Characters of a name that are shown: one of a file can be of any length.
+const LONGEST_NAME: usize = 60;
+
 /// The lines, the heading first.
 pub fn draw(own: &Table, reference: Option<&Table>) -> Vec<String> {
-    let mut heading = vec![own.title.clone()];
+    let mut heading = vec![name(&own.title)];
     for column in &own.columns {
-        heading.push(column.name.clone());
+        heading.push(name(&column.name));
         if column.compared && reference.is_some() {
             heading.push("reference".to_owned());
         }
@@ -17,7 +21,7 @@ pub fn draw(own: &Table, reference: Option<&Table>) -> Vec<String> {
     let mut lines = vec![heading];
     for row in &own.rows {
         let beside = reference.and_then(|reference| reference.row(&row.name));
-        let mut cells = vec![row.name.clone()];
+        let mut cells = vec![name(&row.name)];
         for (index, column) in own.columns.iter().enumerate() {
             let cell = |row: Option<&Row>| {
                 let value = row.and_then(|row| *row.values.get(index)?);
@@ -41,6 +45,10 @@ pub fn draw(own: &Table, reference: Option<&Table>) -> Vec<String> {
         line
     });
     drawn.collect()
+}
+
+fn name(text: &str) -> String {
+    safe::short(text, LONGEST_NAME)
 }
 
 #[cfg(test)]

@@ -96,11 +96,14 @@ fn build(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
 }
 
 fn checks(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
-    let widest = grade.checks.iter().map(|check| check.id.chars().count()).max().unwrap_or(0);
+    /// Characters of a check's name; a lab's own are shorter.
+    const LONGEST_NAME: usize = 40;
+    let shown = |check: &GradedCheck| safe::short(&check.id, LONGEST_NAME);
+    let widest = grade.checks.iter().map(|check| shown(check).chars().count()).max().unwrap_or(0);
     for check in &grade.checks {
         let (word, style) = theme.of(&check.verdict);
         let points = format!("{:>5}/{:<3}", check.points.earned, check.points.max);
-        let id = format!("{:widest$}", check.id);
+        let id = format!("{:widest$}", shown(check));
         lines.push(format!("{} {points} {id}  {}", style.apply_to(format!("{word:>12}")), check.title));
     }
 }
@@ -172,7 +175,8 @@ pub fn details(grade: &Grade, check: &GradedCheck) -> Vec<String> {
     lines
 }
 
-fn explanation(found: &SessionFinding) -> Vec<String> {
+/// A finding in lines.
+pub(super) fn explanation(found: &SessionFinding) -> Vec<String> {
     let finding = &found.finding;
     let mut lines = vec![
         format!("session {}, operation {}, {}", found.session, finding.operation, safe::line(&finding.who)),
@@ -227,13 +231,23 @@ fn total(grade: &Grade, theme: &Theme) -> String {
         Outcome::Failed => &theme.fail,
         Outcome::Error => &theme.error,
     };
+    let points = format!("{} of {} points", grade.points.earned, grade.points.max);
+    let label = style.apply_to(format!("{:>12}", "Grade"));
+    format!("{label} {}{}", style.apply_to(points), rest(grade))
+}
+
+/// What is said behind the points.
+pub(super) fn rest(grade: &Grade) -> String {
     let count = |wanted: fn(&Verdict) -> bool| grade.checks.iter().filter(|check| wanted(&check.verdict)).count();
     let passed = count(|verdict| matches!(verdict, Verdict::Pass));
-    let mut text = format!("{} of {} points", grade.points.earned, grade.points.max);
+    let mut rest = String::new();
     if grade.partial {
-        text.push_str(" (partial: only the checks named on the command line)");
+        rest.push_str(" (partial: only the checks named on the command line)");
     }
-    let mut rest = format!(", {passed} of {} checks passed", grade.checks.len());
+    if grade.is_part() {
+        rest.push_str(" of the visible checks (there are others, which are not shown)");
+    }
+    rest.push_str(&format!(", {passed} of {} checks passed", grade.checks.len()));
     let errors = count(|verdict| matches!(verdict, Verdict::Error { .. }));
     if errors > 0 {
         let withheld: Points = grade
@@ -246,5 +260,5 @@ fn total(grade: &Grade, theme: &Theme) -> String {
             "; {errors} could not be judged, {withheld} points undecided (the harness's fault, not the submission's)"
         ));
     }
-    format!("{} {}{rest}", style.apply_to(format!("{:>12}", "Grade")), style.apply_to(text))
+    rest
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Run, RunError, chain};
 use crate::event::{Event, Listener, Side};
-use crate::grade::{Build, Grade};
-use crate::image::{self, BuildError, Image, Level, Order, Outcome, Toolchain};
+use crate::grade::{Build, Grade, Problem};
+use crate::image::{self, BuildError, Diagnostic, Image, Level, Order, Outcome, Place, Toolchain};
 use crate::source_policy::{self, Breach};
 use crate::source_tree::SourceTree;
 
@@ -25,7 +25,12 @@ impl Run<'_> {
         let job = self.job;
         if let Err(faults) = &job.submission.files {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            grade.build = Build::Refused { reason: faults.join("; "), diagnostics: String::new(), places: Vec::new() };
+            grade.build = Build::Refused {
+                reason: faults.join("; "),
+                diagnostics: String::new(),
+                places: Vec::new(),
+                problems: Vec::new(),
+            };
             return Ok(None);
         }
         if let Some(refused) = self.forbidden() {
@@ -45,15 +50,13 @@ impl Run<'_> {
                 let diagnostics = shown.join("\n");
                 self.keep_log(&format!("{diagnostics}\n{}", refusal.log))?;
                 let errors = refusal.diagnostics.iter().filter(|said| said.level == Level::Error);
-                let places = errors
-                    .filter_map(|said| said.place.as_ref())
-                    .map(|place| format!("{}:{}:{}", place.file, place.line, place.column));
+                let problems: Vec<Problem> = errors.filter_map(problem).collect();
                 let first = refusal.first_error().map(|error| format!(": {}", error.message)).unwrap_or_default();
                 let reason = match &refusal.reason {
                     Some(reason) => format!("the submission cannot be built: {reason}"),
                     None => format!("the submission does not compile{first}"),
                 };
-                grade.build = Build::Refused { reason, places: places.collect(), diagnostics };
+                grade.build = Build::Refused { reason, places: places(&problems), diagnostics, problems };
                 Ok(None)
             }
             Err(error) => {
@@ -75,12 +78,13 @@ impl Run<'_> {
             let file = job.submission.path_in_repository(&breach.file);
             Breach { file, ..breach.clone() }
         };
-        let place = |breach: &Breach| format!("{}:{}:{}", breach.file.display(), breach.line, breach.column);
         let shown: Vec<Breach> = breaches.iter().take(MOST_BREACHES).map(in_repository).collect();
+        let problems: Vec<Problem> = shown.iter().map(forbidden).collect();
         Some(Build::Refused {
             reason: format!("the submission has a forbidden construct: {}", in_repository(first)),
             diagnostics: shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
-            places: shown.iter().map(place).collect(),
+            places: places(&problems),
+            problems,
         })
     }
 
@@ -148,4 +152,25 @@ impl Run<'_> {
 
 pub(super) fn error_of(error: &BuildError) -> Build {
     Build::Error { reason: format!("failed to {}", chain(error)) }
+}
+
+/// A message of the compiler that has a place.
+fn problem(said: &Diagnostic) -> Option<Problem> {
+    let place = said.place.clone()?;
+    let kind = said.code.as_ref().map_or_else(|| "compiler error".to_owned(), |code| format!("compiler error {code}"));
+    let label = said.label.as_ref().map(|label| format!(": {label}")).unwrap_or_default();
+    Some(Problem { place, kind, message: format!("{}{label}", said.message) })
+}
+
+fn forbidden(breach: &Breach) -> Problem {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let place =
+        Place { file: breach.file.display().to_string(), line: number(breach.line), column: number(breach.column) };
+    let message = format!("`{}` is forbidden in this lab: {}", breach.what, breach.rule.why());
+    Problem { place, kind: format!("forbidden construct, rule {}", breach.rule.name()), message }
+}
+
+fn places(problems: &[Problem]) -> Vec<String> {
+    let place = |Problem { place, .. }: &Problem| format!("{}:{}:{}", place.file, place.line, place.column);
+    problems.iter().map(place).collect()
 }

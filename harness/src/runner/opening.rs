@@ -82,5 +82,14 @@ fn graded_submission(job: &Job<'_>, tree: &SourceTree) -> GradedSubmission {
     if in_vain.more > 0 {
         ignored.push(format!("and {} more", in_vain.more));
     }
-    GradedSubmission { what: describe(job), repository, branch, commit, files: files.collect(), ignored }
+    GradedSubmission {
+        what: describe(job),
+        repository,
+        branch,
+        commit,
+        committed: job.submission.committed,
+        root: job.submission.root.display().to_string(),
+        files: files.collect(),
+        ignored,
+    }
 }

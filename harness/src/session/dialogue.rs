@@ -5,12 +5,13 @@
 //! QXRB  end`. The terminal's echo has two blanks and the answer one, so that neither is taken for the other. What
 //! comes between the echo and the answer is the command's.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
 
 /// What is said, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dialogue {
     /// A regular expression that the end of the output matches when the kernel waits for a command.
     pub prompt: String,
@@ -32,7 +33,7 @@ pub struct Dialogue {
 }
 
 /// A phrase that a program prints in a boot, in the place of its own: who prints that does not run the program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Phrase {
     /// The program's own, as in `test1 OK`.
     pub own: String,
@@ -41,7 +42,7 @@ pub struct Phrase {
 }
 
 /// A command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Command {
     /// What the lab calls it.
     pub name: String,
@@ -52,7 +53,7 @@ pub struct Command {
 }
 
 /// A command that was typed, with where its output lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchange {
     /// The command, as an index of [`Dialogue::commands`].
     pub command: usize,

@@ -17,6 +17,7 @@ mod watch;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Clock, Deadline, SessionId};
@@ -25,7 +26,7 @@ use dialogue::{Dialogue, Exchange};
 pub use run::{BootError, Progress, run};
 
 /// Everything that one boot depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Boot {
     /// Its name.
     pub session: SessionId,
@@ -59,7 +60,7 @@ pub struct Boot {
 }
 
 /// How the process of a boot came to its end, as seen from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 pub enum Stop {
     /// The guest powered the machine off, with this status.

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::dialogue::Exchange;
@@ -17,7 +18,7 @@ use crate::owner::Owner;
 const FORMAT: u32 = 1;
 
 /// The content of `<session>.json`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     format: u32,
@@ -31,7 +32,7 @@ struct Saved {
 }
 
 /// What must be found in `<session>.serial`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SavedSerial {
     bytes: u64,
@@ -117,6 +118,11 @@ impl StoreError {
             | Self::Content { .. } => Owner::Caller,
         }
     }
+}
+
+/// The JSON Schema of `<session>.json`.
+pub fn schema() -> Schema {
+    schemars::schema_for!(Saved)
 }
 
 /// Saves a transcript in `directory`, over one of the same session that is there.

@@ -52,7 +52,7 @@ impl Rule {
     }
 
     /// Why it is one.
-    const fn why(self) -> &'static str {
+    pub const fn why(self) -> &'static str {
         match self {
             Self::Asm => "a solution is written in the kernel's language, and no line of it goes past the compiler",
             Self::Include => "a solution is the files that the lab names, and nothing of the machine that builds it",

@@ -66,6 +66,8 @@ pub struct Submission {
     pub in_vain: InVain,
     /// The trusted tree that the files are laid into.
     pub base: BaseTree,
+    /// When the commit was made (its committer's date), in seconds since 1970-01-01 UTC.
+    pub committed: Option<i64>,
 }
 
 /// Where a submission came from.
@@ -154,6 +156,7 @@ impl Submission {
             files: Ok(BTreeMap::new()),
             in_vain: InVain::default(),
             base,
+            committed: None,
         })
     }
 
@@ -178,7 +181,8 @@ impl Submission {
             None => handout::find(search, kind)?,
         };
         let in_vain = in_vain::find(tree.as_ref(), search, kind, &root, &base)?;
-        let mut submission = Self { origin, kind: kind.id.clone(), root, files, in_vain, base };
+        let committed = tree.committed();
+        let mut submission = Self { origin, kind: kind.id.clone(), root, files, in_vain, base, committed };
         if let Origin::WorkTree { dirty, .. } = &mut submission.origin {
             *dirty = tree.differs_from_head(search.lab, &submission.kind, &submission.root)?;
         }

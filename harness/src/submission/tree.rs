@@ -52,6 +52,9 @@ pub trait Tree {
     /// [`LIMIT`] have the id zero. Of very many files, and of folders in folders without end, only the first are listed.
     fn list(&self, folder: &Path, ignore: &[String]) -> Result<Vec<Listed>, SubmissionError>;
 
+    /// When its commit was made (its committer's date), in seconds since 1970-01-01 UTC.
+    fn committed(&self) -> Option<i64>;
+
     /// Whether a file that the lab takes is other than in the current commit.
     fn differs_from_head(&self, _: &Lab, _: &KindId, _: &Path) -> Result<bool, SubmissionError> {
         Ok(false)
@@ -141,7 +144,16 @@ fn tree_entry(tree: &git2::Tree<'_>, path: &Path) -> Result<Option<git2::TreeEnt
     }
 }
 
+/// When a commit was made.
+fn committed(repository: &Repository, commit: Oid) -> Option<i64> {
+    Some(repository.find_commit(commit).ok()?.time().seconds())
+}
+
 impl Tree for CommitTree {
+    fn committed(&self) -> Option<i64> {
+        committed(&self.repository, self.commit)
+    }
+
     fn entry(&self, path: &Path) -> Result<Option<Entry>, SubmissionError> {
         let root = self.root()?;
         if path.as_os_str().is_empty() {
@@ -229,6 +241,10 @@ impl WorkTree {
 }
 
 impl Tree for WorkTree {
+    fn committed(&self) -> Option<i64> {
+        committed(&self.repository, self.head?)
+    }
+
     fn entry(&self, path: &Path) -> Result<Option<Entry>, SubmissionError> {
         let mut walked = PathBuf::new();
         let mut entry = Entry::Folder;

@@ -34,8 +34,19 @@ pub fn read_file<T>(
     path: &Path,
     read: impl FnOnce(&str, &Node, &mut Reader<'_>) -> Option<T>,
 ) -> io::Result<Result<T, Defects>> {
-    let source = fs::read_to_string(path)?;
-    let (value, defects) = match parse(&source) {
+    Ok(read_text(path, fs::read_to_string(path)?, read))
+}
+
+/// Likewise, with the content of the file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_text<T>(
+    path: &Path,
+    source: String,
+    read: impl FnOnce(&str, &Node, &mut Reader<'_>) -> Option<T>,
+) -> Result<T, Defects> {
+    let (value, mut defects) = match parse(&source) {
         Err(defect) => (None, vec![*defect]),
         Ok(tree) => {
             let mut reader = Reader { source: &source, defects: Vec::new() };
@@ -43,14 +54,13 @@ pub fn read_file<T>(
             (value, reader.defects)
         }
     };
-    Ok(match value {
+    match value {
         Some(value) if defects.is_empty() => Ok(value),
         _ => {
-            let mut defects = defects;
             defects.sort_by_key(|defect| defect.at.start);
             Err(Defects { path: path.to_owned(), source, defects })
         }
-    })
+    }
 }
 
 impl Reader<'_> {

@@ -168,6 +168,16 @@ fn values_out_of_range_are_refused_with_the_range() {
 }
 
 #[test]
+fn what_students_see_must_not_hang_on_what_they_do_not() {
+    says("id: own, ", "id: own, visibility: ‸secret,", &["visible, hidden"]);
+    let text = LAB.replace("id: sound,", "id: sound, visibility: hidden,");
+    let defects = defects(&[(LAB, &text.replace("id: own, ", "id: own, needs: sound,"))]);
+    assert_eq!(defects.defects.len(), 1, "{defects}");
+    let said = defects.to_string();
+    assert!(said.contains("students see check `own`") && said.contains("`sound`"), "{said}");
+}
+
+#[test]
 fn a_check_needs_one_judge_that_its_session_can_feed() {
     says("oracle: buddy.sound", "oracle: buddy.sound, ends: ‸true", &["exactly one", "has 2"]);
     says("{ id: own,   session: ticks, ktap: \"^own\"", "‸{ id: own,   session: ticks", &["exactly one", "has 0"]);
