@@ -8,6 +8,7 @@ mod confinement;
 mod console;
 mod endings;
 mod faults;
+mod github;
 mod handout;
 mod interruptions;
 mod reports;

@@ -210,9 +210,10 @@ jobs:
     runs-on: ubuntu-24.04
     timeout-minutes: 30
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v6
         with:
           path: submission
+          persist-credentials: false
       - name: Fetch the course
         env:
           COURSE: ${{{{ vars.GRADER_REPOSITORY{default} }}}}
@@ -222,21 +223,11 @@ jobs:
             exit 3
           fi
           git clone --depth 1 -- "$COURSE" course
-      - uses: actions/cache@v4
-        with:
-          path: |
-            ~/.cargo/registry
-            course/target
-            ~/.cache/grader
-          key: grader-${{{{ runner.os }}}}-${{{{ hashFiles('course/**/Cargo.lock', 'course/harness/src/**') }}}}
-          restore-keys: grader-${{{{ runner.os }}}}-
       - name: Grade
-        run: course/ci/grader run --lab {lab} --repo submission --worktree --junit grade.xml --json grade.json
-      - uses: actions/upload-artifact@v4
-        if: always()
+        uses: ./course/ci/action
         with:
-          name: grade
-          path: grade.*
+          lab: {lab}
+          repository: submission
 "#
     )
 }
