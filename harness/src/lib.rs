@@ -4,6 +4,7 @@
 //! Lab + Submission → SourceTree → Image → Transcript → Records → Verdicts → Grade → Reports.
 
 pub mod base_tree;
+pub mod batch;
 pub mod blame;
 pub mod buffer_trace;
 pub mod cache;
@@ -18,6 +19,7 @@ pub mod excerpt;
 pub mod figures;
 pub mod files;
 pub mod grade;
+pub mod gradebook;
 pub mod grading;
 pub mod handout;
 pub mod image;
@@ -31,12 +33,14 @@ pub mod owner;
 pub mod plan;
 pub mod qemu;
 pub mod report;
+pub mod roster;
 pub mod run_folder;
 pub mod runner;
 pub mod schema;
 pub mod seed;
 pub mod serial;
 pub mod session;
+pub mod shell;
 pub mod similar;
 pub mod source_policy;
 pub mod source_tree;

@@ -2,6 +2,7 @@
 
 mod boots;
 mod build;
+pub mod inputs;
 mod opening;
 mod turns;
 
@@ -27,6 +28,7 @@ use crate::run_folder::{RunFolder, RunFolderError};
 use crate::seed::{Choice, Seed};
 use crate::source_tree::{Overlay, SourceTree, SourceTreeError};
 use crate::submission::Submission;
+pub use opening::submission_of;
 pub use turns::Turns;
 
 /// What is to be graded, and how.
@@ -173,6 +175,30 @@ struct Stopwatch {
     sessions: BTreeMap<String, f64>,
 }
 
+/// What follows from a job alone.
+struct Prepared {
+    tree: SourceTree,
+    seed: Seed,
+    plan: Vec<Planned>,
+}
+
+impl Prepared {
+    fn of(job: &Job<'_>) -> Result<Self, RunError> {
+        let tree = SourceTree::new(&job.submission.base, job.lab, job.kind, job.overlay)?;
+        let seed = match job.seed {
+            Choice::Given(seed) => seed,
+            Choice::Random => Seed::random(),
+            Choice::Derived => derive(job.lab, &tree)?,
+        };
+        let checks: Vec<&Check> =
+            job.lab.checks.iter().filter(|check| job.wanted.contains(check.id.0.as_str())).collect();
+        let plan = plan::boots(job.lab, &job.kind.id, seed, |session| {
+            checks.iter().any(|check| check.sessions.contains(&session.id))
+        });
+        Ok(Self { tree, seed, plan })
+    }
+}
+
 impl<'a> Run<'a> {
     fn start(job: &'a Job<'a>) -> Result<Self, RunError> {
         let clock = Stopwatch {
@@ -185,17 +211,7 @@ impl<'a> Run<'a> {
         if let Some(folder) = job.folder {
             folder.begin()?;
         }
-        let tree = SourceTree::new(&job.submission.base, job.lab, job.kind, job.overlay)?;
-        let seed = match job.seed {
-            Choice::Given(seed) => seed,
-            Choice::Random => Seed::random(),
-            Choice::Derived => derive(job.lab, &tree)?,
-        };
-        let checks: Vec<&Check> =
-            job.lab.checks.iter().filter(|check| job.wanted.contains(check.id.0.as_str())).collect();
-        let plan = plan::boots(job.lab, &job.kind.id, seed, |session| {
-            checks.iter().any(|check| check.sessions.contains(&session.id))
-        });
+        let Prepared { tree, seed, plan } = Prepared::of(job)?;
         Ok(Self {
             job,
             tree,

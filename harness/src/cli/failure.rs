@@ -55,6 +55,7 @@ owned! {
     crate::cache::CacheError => |_| crate::cache::CacheError::OWNER,
     crate::base_tree::BaseTreeError => |error| error.owner(),
     crate::course::CourseError => |error| error.owner(),
+    crate::gradebook::GradebookError => |error| error.owner(),
     crate::handout::HandoutError => |error| error.owner(),
     crate::submission::SubmissionError => |error| error.owner(),
     crate::image::BuildError => |_| Owner::Harness,

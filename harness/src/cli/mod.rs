@@ -1,10 +1,13 @@
 //! The command line: what can be asked for, and which exit code answers.
 
+mod batch;
+mod class_reports;
 mod doctor;
 mod failure;
 mod handout;
 mod labs;
 mod replay;
+mod report;
 mod reports;
 mod run;
 mod selftest;
@@ -54,6 +57,10 @@ enum Action {
     Run(Box<Run>),
     /// Judge the saved transcripts of a run again, without building or booting
     Replay(Replay),
+    /// Grade a whole class, kept in a gradebook; can be killed at any time, and resumed
+    Batch(Box<batch::BatchOptions>),
+    /// Write the reports of a class again, from its gradebook
+    Report(report::ReportOptions),
     /// List the labs of the course
     Labs {
         /// Check every lab, kernel kind and mutant, and report all that is wrong
@@ -206,6 +213,8 @@ pub fn main() -> ExitCode {
     let done = match &command.action {
         Action::Run(options) => Context::find(course).and_then(|context| run::run(&context, options)),
         Action::Replay(options) => Context::find(course).and_then(|context| replay::replay(&context, options)),
+        Action::Batch(options) => Context::find(course).and_then(|context| batch::batch(&context, options)),
+        Action::Report(options) => report::report(options),
         Action::Labs { check } => Context::find(course).and_then(|context| labs::labs(&context, *check)),
         Action::Doctor => doctor::doctor(course),
         Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),

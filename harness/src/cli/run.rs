@@ -19,6 +19,7 @@ use crate::owner::Owner;
 use crate::report::live::Live;
 use crate::run_folder::RunFolder;
 use crate::runner::{self, Cancel, Job, RunError, Turns};
+use crate::shell::quoted;
 use crate::source_tree::Overlay;
 use crate::subject;
 use crate::submission::{Origin, Pick, Request, Search, Submission};
@@ -159,7 +160,7 @@ pub fn finish(job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, Failu
 }
 
 /// Told when the user or the system asks the process to end.
-fn on_interrupt() -> Cancel {
+pub fn on_interrupt() -> Cancel {
     use tokio::signal::unix::{SignalKind, signal};
     let (tell, cancel) = watch::channel(false);
     let listen = |kind| signal(kind).ok();
@@ -258,16 +259,6 @@ fn command(options: &Run) -> String {
     words.join(" ")
 }
 
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@=+,".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 /// A folder of its own for a run in the cache; the oldest ones go.
 fn next_folder(cache: &Cache, lab: &LabId) -> Result<RunFolder, Failure> {
     let runs = cache.folder(&format!("runs/{lab}"))?;
@@ -281,16 +272,4 @@ fn next_folder(cache: &Cache, lab: &LabId) -> Result<RunFolder, Failure> {
         let _ = std::fs::remove_dir_all(old);
     }
     Ok(RunFolder::at(runs.join(format!("{:013}-{}", now.as_millis(), std::process::id()))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_the_shell() {
-        assert_eq!(quoted("lab6-2-buddy"), "lab6-2-buddy");
-        assert_eq!(quoted("a b's"), r"'a b'\''s'");
-        assert_eq!(quoted("$(rm x)"), "'$(rm x)'");
-    }
 }

@@ -26,7 +26,7 @@ pub use error::BuildError;
 use process::RunError;
 use scratch::Scratch;
 pub use store::Image;
-pub use toolchain::Toolchain;
+pub use toolchain::{Toolchain, settings};
 
 /// What is to be built.
 #[derive(Debug, Clone, Copy)]
@@ -171,9 +171,7 @@ impl Order<'_> {
         // Paths in kept warnings begin at the repository's root.
         let root = self.root.display().to_string();
         // Its flags go into every build; it is rare, and empty when it is not there.
-        let settings = ["config.toml", "config"]
-            .map(|name| std::fs::read_to_string(toolchain::cargo_home().join(name)).unwrap_or_default())
-            .concat();
+        let settings = settings();
         let parts = [
             ("settings", &settings),
             ("tree", &self.tree.digest),

@@ -110,6 +110,11 @@ pub(super) fn cargo_home() -> PathBuf {
     home_of("CARGO_HOME", ".cargo")
 }
 
+/// The user's settings of Cargo, whose flags go into every build; empty where there are none.
+pub fn settings() -> String {
+    ["config.toml", "config"].map(|name| std::fs::read_to_string(cargo_home().join(name)).unwrap_or_default()).concat()
+}
+
 /// Where rustup keeps toolchains.
 pub(super) fn rustup_home() -> PathBuf {
     home_of("RUSTUP_HOME", ".rustup")

@@ -1,5 +1,6 @@
 //! A grade in the forms that people and their tools read; each form a file of its own.
 
+pub mod class;
 pub mod classroom50;
 pub mod github;
 pub mod gradescope;

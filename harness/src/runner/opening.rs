@@ -1,5 +1,7 @@
 //! What a grade says before anything is built: the lab, the submission, the seed.
 
+use std::collections::BTreeMap;
+
 use super::{Job, Run, RunError};
 use crate::base_tree::From;
 use crate::digest;
@@ -63,6 +65,12 @@ pub(super) fn describe(job: &Job<'_>) -> String {
 }
 
 fn graded_submission(job: &Job<'_>, tree: &SourceTree) -> GradedSubmission {
+    let files = tree.taken.iter().map(|(path, content)| (path.display().to_string(), digest::of_bytes(content)));
+    submission_of(job, files.collect())
+}
+
+/// What a grade says of the submission of a job, with the digests of its files.
+pub fn submission_of(job: &Job<'_>, files: BTreeMap<String, String>) -> GradedSubmission {
     let (repository, branch, commit) = match &job.submission.origin {
         Origin::Reference => (None, None, None),
         Origin::Commit { repository, name, commit } => {
@@ -72,7 +80,6 @@ fn graded_submission(job: &Job<'_>, tree: &SourceTree) -> GradedSubmission {
             (Some(repository.clone()), branch.clone(), commit.clone())
         }
     };
-    let files = tree.taken.iter().map(|(path, content)| (path.display().to_string(), digest::of_bytes(content)));
     let in_vain = &job.submission.in_vain;
     let mut ignored: Vec<String> = in_vain
         .named
@@ -89,7 +96,7 @@ fn graded_submission(job: &Job<'_>, tree: &SourceTree) -> GradedSubmission {
         commit,
         committed: job.submission.committed,
         root: job.submission.root.display().to_string(),
-        files: files.collect(),
+        files,
         ignored,
     }
 }

@@ -24,7 +24,8 @@ impl Turns {
         Self::new(std::thread::available_parallelism().map_or(1, usize::from))
     }
 
-    fn new(all: usize) -> Self {
+    /// So many turns.
+    pub fn new(all: usize) -> Self {
         Self { all, free: Arc::new(Semaphore::new(all)) }
     }
 

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
 /// Whether `--repo` names a repository elsewhere: `scheme://…`, or `user@host:path` as SSH writes it.
-pub(super) fn is_url(text: &str) -> bool {
+pub fn is_url(text: &str) -> bool {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if let Some(scheme) = scheme {
         return !scheme.is_empty()
@@ -33,7 +33,7 @@ pub(super) fn is_url(text: &str) -> bool {
 }
 
 /// The URL as it may be shown: passwords and tokens stand before the `@`.
-pub(super) fn without_password(url: &str) -> String {
+pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     match host.rsplit_once('@') {

@@ -6,9 +6,11 @@
 mod error;
 mod handout;
 mod in_vain;
-mod mirror;
+pub mod mirror;
+pub mod mirrors;
 mod pick;
 mod take;
+pub mod timely;
 mod tree;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ use git2::{BranchType, ErrorCode, Oid, Repository};
 
 use super::tree::{CommitTree, Tree, WorkTree};
 use super::{Origin, Pick, Request, Search, SubmissionError, mirror};
+use crate::cache::Cache;
 use crate::similar;
 
 type Picked = (Origin, Box<dyn Tree>);
@@ -16,7 +17,7 @@ fn boxed((origin, tree): (Origin, CommitTree)) -> Picked {
 
 /// What is asked for; `None` means the course's own solution.
 pub(super) fn pick(request: &Request, search: &Search<'_>) -> Result<Option<Picked>, SubmissionError> {
-    let found = match find(request.repository.as_deref(), search) {
+    let found = match find(request.repository.as_deref(), search.from, search.cache) {
         // A course without version control, as from an archive, is still where its author stands.
         Err(SubmissionError::NotARepository { path })
             if request.pick == Pick::Usual && is_within(&path, &search.course.root) =>
@@ -45,7 +46,7 @@ pub(super) fn pick(request: &Request, search: &Search<'_>) -> Result<Option<Pick
 
 /// The commit that is asked for.
 pub(super) fn commit(request: &Request, search: &Search<'_>) -> Result<(Origin, CommitTree), SubmissionError> {
-    let found = find(request.repository.as_deref(), search)?;
+    let found = find(request.repository.as_deref(), search.from, search.cache)?;
     match &request.pick {
         Pick::Revision(revision) => found.revision(revision),
         Pick::Branch(branch) => found.branch(branch),
@@ -54,18 +55,25 @@ pub(super) fn commit(request: &Request, search: &Search<'_>) -> Result<(Origin, 
 }
 
 /// The repository of that path or URL.
-fn find(repository: Option<&str>, search: &Search<'_>) -> Result<Found, SubmissionError> {
+fn find(repository: Option<&str>, from: &Path, cache: &Cache) -> Result<Found, SubmissionError> {
     match repository {
         Some(url) if mirror::is_url(url) => {
-            Ok(Found { repository: mirror::fetch(url, search.cache)?, name: mirror::without_password(url) })
+            Ok(Found { repository: mirror::fetch(url, cache)?, name: mirror::without_password(url) })
         }
         path => {
-            let folder = path.map_or_else(|| search.from.to_owned(), |path| search.from.join(path));
-            let repository = open(&folder)?;
-            belongs_together(&repository, &folder)?;
-            let name = repository.workdir().unwrap_or(repository.path()).display().to_string();
-            Ok(Found { repository, name })
+            let folder = path.map_or_else(|| from.to_owned(), |path| from.join(path));
+            Found::at(&folder)
         }
+    }
+}
+
+impl Found {
+    /// The repository in a folder.
+    pub(super) fn at(folder: &Path) -> Result<Self, SubmissionError> {
+        let repository = open(folder)?;
+        belongs_together(&repository, folder)?;
+        let name = repository.workdir().unwrap_or(repository.path()).display().to_string();
+        Ok(Self { repository, name })
     }
 }
 
@@ -114,13 +122,13 @@ fn points_back(history: &Path, files: &Path) -> bool {
 }
 
 /// A repository with the name that it goes by in messages.
-struct Found {
-    repository: Repository,
-    name: String,
+pub(super) struct Found {
+    pub(super) repository: Repository,
+    pub(super) name: String,
 }
 
 impl Found {
-    fn error(&self, cause: git2::Error) -> SubmissionError {
+    pub(super) fn error(&self, cause: git2::Error) -> SubmissionError {
         SubmissionError::Git { repository: self.name.clone(), cause }
     }
 
@@ -154,7 +162,7 @@ impl Found {
         self.commit(full, commit)
     }
 
-    fn find_branch(&self, name: &str) -> Result<(String, Oid), SubmissionError> {
+    pub(super) fn find_branch(&self, name: &str) -> Result<(String, Oid), SubmissionError> {
         // A repository can have many thousands of them.
         if let Ok(branch) = self.repository.find_branch(name, BranchType::Local)
             && let Ok(commit) = branch.get().peel_to_commit()
@@ -200,15 +208,17 @@ impl Found {
     }
 
     fn revision(self, revision: &str) -> Result<(Origin, CommitTree), SubmissionError> {
+        let commit = self.find_revision(revision)?;
+        self.commit(revision.to_owned(), commit)
+    }
+
+    pub(super) fn find_revision(&self, revision: &str) -> Result<Oid, SubmissionError> {
         let commit = self.repository.revparse_single(revision).and_then(|object| object.peel_to_commit());
-        match commit.map(|commit| commit.id()) {
-            Ok(commit) => self.commit(revision.to_owned(), commit),
-            Err(cause) => Err(SubmissionError::RevisionMissing {
-                revision: revision.to_owned(),
-                repository: self.name,
-                reason: cause.message().to_owned(),
-            }),
-        }
+        commit.map(|commit| commit.id()).map_err(|cause| SubmissionError::RevisionMissing {
+            revision: revision.to_owned(),
+            repository: self.name.clone(),
+            reason: cause.message().to_owned(),
+        })
     }
 
     fn commit(self, name: String, commit: Oid) -> Result<(Origin, CommitTree), SubmissionError> {

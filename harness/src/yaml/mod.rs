@@ -14,7 +14,7 @@ use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{Location, Spanned};
 
 pub use defect::{Defect, Defects, Problem};
-pub use reader::{Fields, Reader, is_name, read_file, read_text};
+pub use reader::{Fields, Reader, is_name, read_file, read_source, read_text};
 
 /// A value with its place in the source, in bytes.
 #[derive(Debug, Clone, PartialEq)]

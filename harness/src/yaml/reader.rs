@@ -46,6 +46,19 @@ pub fn read_text<T>(
     source: String,
     read: impl FnOnce(&str, &Node, &mut Reader<'_>) -> Option<T>,
 ) -> Result<T, Defects> {
+    read_source(path, source, parse, read)
+}
+
+/// Likewise, where `parse` makes the tree.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_source<T>(
+    path: &Path,
+    source: String,
+    parse: impl FnOnce(&str) -> Result<Node, Box<Defect>>,
+    read: impl FnOnce(&str, &Node, &mut Reader<'_>) -> Option<T>,
+) -> Result<T, Defects> {
     let (value, mut defects) = match parse(&source) {
         Err(defect) => (None, vec![*defect]),
         Ok(tree) => {
@@ -111,14 +124,15 @@ impl Reader<'_> {
 
     /// Notes the keys that nobody asked for, and those that are there twice.
     pub fn finish(&mut self, fields: Fields<'_>) {
-        let mut seen: Vec<(String, usize)> = Vec::new();
+        let mut seen: Vec<(String, &Range<usize>)> = Vec::new();
         for (key, _) in fields.entries {
             let name = self.written(key);
             if let Some((_, first)) = seen.iter().find(|(other, _)| *other == name) {
-                self.note(key.at.clone(), Problem::Repeated { what: "the key", name, first: *first });
+                let first = self.line(first);
+                self.note(key.at.clone(), Problem::Repeated { what: "the key", name, first });
                 continue;
             }
-            seen.push((name.clone(), self.line(&key.at)));
+            seen.push((name.clone(), &key.at));
             if !fields.asked.contains(&name.as_str()) {
                 let meant = similar::meant(&name, fields.asked.iter().copied()).map(str::to_owned);
                 let expected = fields.asked.iter().map(|&key| key.to_owned()).collect();
