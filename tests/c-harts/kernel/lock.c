@@ -2,6 +2,8 @@
 
 #include "kernel.h"
 
+static const u64 NOBODY = ~0ul;
+
 void push_off(void) { interrupts_off[hart_number()]++; }
 
 void pop_off(void) { interrupts_off[hart_number()]--; }
@@ -9,6 +11,7 @@ void pop_off(void) { interrupts_off[hart_number()]--; }
 void initlock(struct spinlock *lock, const char *name) {
   (void)name;
   lock->locked = 0;
+  lock->hart = NOBODY;
 }
 
 void acquire(struct spinlock *lock) {
@@ -23,6 +26,8 @@ void acquire(struct spinlock *lock) {
 void release(struct spinlock *lock) {
   if (!lock->locked || lock->hart != hart_number())
     panic("release");
+  // Before it is given up: or the hart that had it last could take another one's lock for its own.
+  lock->hart = NOBODY;
   __atomic_store_n(&lock->locked, 0, __ATOMIC_RELEASE);
   pop_off();
 }
