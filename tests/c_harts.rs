@@ -2,27 +2,15 @@
 //! own tests let pass.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::student::{Outcome, course, course_file, grader};
+use crate::student::{Outcome, copy, course, course_file, grader};
 
 /// A course for that kernel, with a student beside it.
 struct Example {
     folder: TempDir,
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder").flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else if from.extension().is_none_or(|kind| kind != "o") {
-            fs::copy(&from, &to).expect("a file");
-        }
-    }
 }
 
 impl Example {

@@ -1,6 +1,7 @@
 //! The `grader` command as students, CI and teaching assistants run it: real builds, real boots.
 
 mod batch;
+mod c_fork;
 mod c_harts;
 mod c_kernel;
 mod c_umalloc;

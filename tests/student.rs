@@ -27,6 +27,20 @@ pub fn course_file(path: &str) -> String {
     fs::read_to_string(course().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Copies a folder, but for what a compiler left there.
+#[track_caller]
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else if from.extension().is_none_or(|kind| kind != "o") {
+            fs::copy(&from, &to).expect("a file");
+        }
+    }
+}
+
 /// The reference's solution.
 pub fn reference() -> String {
     course_file(&format!("reference-kernel/{SOLUTION}"))

@@ -44,6 +44,7 @@ pub mod shell;
 pub mod similar;
 pub mod source_policy;
 pub mod source_tree;
+pub mod space_trace;
 pub mod subject;
 pub mod submission;
 pub mod supervised;

@@ -143,6 +143,8 @@ pub async fn grade(job: &Job<'_>, listener: &mut dyn Listener, cancel: &Cancel) 
 struct Run<'a> {
     job: &'a Job<'a>,
     tree: SourceTree,
+    /// The course's own.
+    reference: SourceTree,
     seed: Seed,
     plan: Vec<Planned>,
     confinement: Confinement,
@@ -212,9 +214,11 @@ impl<'a> Run<'a> {
             folder.begin()?;
         }
         let Prepared { tree, seed, plan } = Prepared::of(job)?;
+        let reference = SourceTree::new(&job.submission.base, job.lab, job.kind, Overlay::Reference)?;
         Ok(Self {
             job,
             tree,
+            reference,
             seed,
             plan,
             confinement: Confinement::none(),

@@ -5,6 +5,7 @@ mod error;
 pub mod initrd;
 pub mod phrases;
 mod process;
+mod products;
 mod scratch;
 pub mod storage;
 mod store;
@@ -37,6 +38,8 @@ pub struct Order<'a> {
     pub kind: &'a Kind,
     /// The tree.
     pub tree: &'a SourceTree,
+    /// The course's own, which differs from it in little; what a builder makes of that is kept for submissions.
+    pub trusted: Option<&'a SourceTree>,
     /// The features that the lab names.
     pub features: &'a [String],
     /// The toolchain that builds in the course's own tree: [`Toolchain::of`].
@@ -121,7 +124,7 @@ pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> R
     }
 
     // The course's own tree and its other solutions are kept apart, so that neither undoes the other's builds. Nothing
-    // of a submission's is kept: what a build leaves could be meant for the next one.
+    // of a submission's is kept: what a build leaves could be meant for the next one. It begins with what is trusted.
     let origin = order.tree.origin;
     let family = format!("{}-{}", order.kind.id, origin.name());
     let names: Vec<String> = (0..TREES).map(|number| format!("{family}-{number}")).collect();
@@ -130,6 +133,9 @@ pub async fn build(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> R
     let root = order.cache.folder("builds")?.join(&names[index]);
     if order.kind.build.clean || origin == Origin::Submission {
         Scratch::clear(&root)?;
+    }
+    if origin == Origin::Submission {
+        products::lay(order, &root, progress).await?;
     }
     let scratch = Scratch::at(root.clone()).map_err(|cause| BuildError::io(&root, cause))?;
     let laid_in = order.tree.materialise(&scratch.tree, &order.kind.ignore);

@@ -42,11 +42,16 @@ pub(super) struct Scratch {
 impl Scratch {
     /// The folder of that name, with what an earlier build left.
     pub fn at(root: PathBuf) -> io::Result<Self> {
-        let scratch = Self { tree: root.join("tree"), root };
+        let scratch = Self { tree: Self::tree_in(&root), root };
         for folder in [&scratch.tree, &scratch.home(), &scratch.temporary()] {
             fs::create_dir_all(folder)?;
         }
         Ok(scratch)
+    }
+
+    /// Where the tree lies in a folder of that name.
+    pub fn tree_in(root: &Path) -> PathBuf {
+        root.join("tree")
     }
 
     /// Removes all that is in a folder of that name: what another build left there says nothing to this one.

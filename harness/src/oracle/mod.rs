@@ -4,6 +4,7 @@
 
 pub mod buddy;
 pub mod buffers;
+pub mod cow;
 pub mod extents;
 pub mod finding;
 pub mod heap;
@@ -51,6 +52,8 @@ pub enum Judging {
     Lists(fn(&lists::Case<'_>) -> Judgement),
     /// The trace of a buffer cache.
     Buffers(fn(&buffers::Case<'_>) -> Judgement),
+    /// The trace of processes that share memory.
+    Spaces(fn(&cow::Case<'_>) -> Judgement),
     /// The trace of object caches.
     Objects(fn(&slab::Case<'_>) -> Judgement),
 }
@@ -110,8 +113,8 @@ fn by_group<V, K: PartialEq>(
 }
 
 /// Every oracle there is.
-pub const ORACLES: [Oracle; 6] =
-    [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE, slab::ORACLE, buffers::ORACLE];
+pub const ORACLES: [Oracle; 7] =
+    [buddy::ORACLE, extents::ORACLE, heap::ORACLE, lists::ORACLE, slab::ORACLE, buffers::ORACLE, cow::ORACLE];
 
 /// Every oracle's name and rules, for the readers of lab files.
 pub const NAMES: &[(&str, &[(&str, &str)])] = &{

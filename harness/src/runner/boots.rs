@@ -17,7 +17,6 @@ use crate::lab::{Bound, Clock, Judge, SessionId};
 use crate::plan::{BootFiles, Planned};
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot, Stop};
-use crate::source_tree::{Overlay, SourceTree};
 use crate::symbols::Symbols;
 
 /// A boot that is over.
@@ -59,8 +58,7 @@ impl Run<'_> {
         let mut reference = Boots::new();
         let mut reference_image = None;
         if !compared.is_empty() {
-            let tree = SourceTree::new(&job.submission.base, job.lab, job.kind, Overlay::Reference)?;
-            let built = self.build_tree(toolchain, &tree, Side::Reference, listener).await;
+            let built = self.build_tree(toolchain, &self.reference, Side::Reference, listener).await;
             self.clock.build += built.1;
             let failed = match built.0 {
                 Ok(Outcome::Built(built)) => {

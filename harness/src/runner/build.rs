@@ -106,6 +106,7 @@ impl Run<'_> {
             course: job.course,
             kind: job.kind,
             tree,
+            trusted: Some(&self.reference),
             features,
             root,
             cache: job.cache,

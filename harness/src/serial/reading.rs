@@ -17,6 +17,7 @@ use crate::buffer_trace;
 use crate::list_trace;
 use crate::session::sections::{self, Section};
 use crate::session::{Stop, Transcript};
+use crate::space_trace;
 use crate::trace::Operation;
 
 /// Everything that a transcript says.
@@ -40,6 +41,8 @@ pub struct Reading {
     pub locks: Vec<list_trace::Lock>,
     /// The operations of a buffer cache, each client's in order, up to the first gap.
     pub buffers: Vec<buffer_trace::Operation>,
+    /// The operations of processes that share memory, in order, up to the first gap.
+    pub spaces: Vec<space_trace::Operation>,
     /// What happened to object caches, each hart's in order, up to the first gap; with the hart.
     pub objects: Vec<(u8, Event)>,
     /// The programs of the script, in order.

@@ -1,11 +1,13 @@
 //! One line of the serial line to one record.
 
+use abi::space_workload::{Answer, Place};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::buffer_trace;
 use crate::list_trace::{self, Lock};
 use crate::object_trace::Wire;
+use crate::space_trace;
 use crate::trace::{Operation, Pool, Region};
 
 mod heap;
@@ -39,6 +41,8 @@ pub enum Record {
     Lists(ListOperations),
     /// Operations of a buffer cache.
     Buffers(BufferOperations),
+    /// Operations of processes that share memory.
+    Spaces(SpaceOperations),
     /// How a lock was used.
     Lock(Lock),
     /// What happened to object caches.
@@ -131,6 +135,16 @@ pub struct BufferOperations {
     pub from: u64,
     /// In order.
     pub operations: Vec<buffer_trace::Operation>,
+}
+
+/// `spaces`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "SpaceFields")]
+pub struct SpaceOperations {
+    /// Number of the first one.
+    pub from: u64,
+    /// In order.
+    pub operations: Vec<space_trace::Operation>,
 }
 
 /// `objects`
@@ -278,6 +292,7 @@ pub fn parse(text: &str) -> Result<Numbered, NoRecord> {
         "heap" => Record::Heap(read(text)?),
         "lists" => Record::Lists(read(text)?),
         "buffers" => Record::Buffers(read(text)?),
+        "spaces" => Record::Spaces(read(text)?),
         "lock" => Record::Lock(read(text)?),
         "objects" => Record::Objects(read(text)?),
         "metric" => Record::Metric(read(text)?),
@@ -403,6 +418,51 @@ impl TryFrom<BufferFields> for BufferOperations {
         let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
         Ok(Self { client, from, operations })
     }
+}
+
+#[derive(Deserialize)]
+struct SpaceFields {
+    from: u64,
+    ops: Vec<(char, u8, u64, u64, u8, u64)>,
+}
+
+impl TryFrom<SpaceFields> for SpaceOperations {
+    type Error = String;
+
+    fn try_from(SpaceFields { from, ops }: SpaceFields) -> Result<Self, String> {
+        let operations = ops.into_iter().map(space_operation).collect::<Result<_, _>>()?;
+        Ok(Self { from, operations })
+    }
+}
+
+fn space_operation(
+    (letter, process, number, value, answer, frame): (char, u8, u64, u64, u8, u64),
+) -> Result<space_trace::Operation, String> {
+    let place = || Place::from_number(number).ok_or_else(|| format!("{number} is no place"));
+    let answer = match answer {
+        0 => Answer::Done,
+        1 => Answer::Refused,
+        2 => Answer::Died,
+        _ => return Err(format!("an answer is 0, 1 or 2, not {answer}")),
+    };
+    let outcome = space_trace::Outcome { answer, frame };
+    let what = match letter {
+        'f' => {
+            let child = u8::try_from(number).map_err(|_| format!("{number} is no process"))?;
+            space_trace::What::Fork { child, outcome }
+        }
+        'm' => space_trace::What::Mapped { place: place()?, frame },
+        's' => space_trace::What::Store { place: place()?, value, outcome },
+        'r' => space_trace::What::Receive { place: place()?, value, outcome },
+        'l' => space_trace::What::Look { place: place()?, value, outcome },
+        'x' => space_trace::What::Exit,
+        'w' => space_trace::What::Wait,
+        'c' => space_trace::What::Count { pages: value },
+        't' => space_trace::What::Take { left: value },
+        'g' => space_trace::What::GiveBack,
+        _ => return Err(format!("`{letter}` begins no operation of processes")),
+    };
+    Ok(space_trace::Operation { process, what })
 }
 
 #[derive(Deserialize)]

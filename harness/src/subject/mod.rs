@@ -8,6 +8,7 @@ mod lists;
 mod locks;
 pub mod objects;
 mod pages;
+mod spaces;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -97,7 +98,8 @@ pub struct Quantity {
 }
 
 /// Every subject there is.
-pub const SUBJECTS: [Subject; 5] = [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT, objects::SUBJECT, buffers::SUBJECT];
+pub const SUBJECTS: [Subject; 6] =
+    [pages::SUBJECT, heap::SUBJECT, lists::SUBJECT, objects::SUBJECT, buffers::SUBJECT, spaces::SUBJECT];
 
 /// Weighs a boot for every subject that its script drives.
 pub fn weigh(weighing: &Weighing<'_>) -> Weighed {

@@ -1,7 +1,7 @@
 // What a kernel in C gives the driver, and gets from it.
 //
 // The driver is freestanding: it needs no header of the kernel, and nothing of the compiler but its builtins. A glue file
-// includes pages.c, or lists.c, or buffers.c, or several of them, and provides what those call.
+// includes pages.c, or lists.c, buffers.c, spaces.c, or several of them, and provides what those call.
 
 #ifndef GRADER_H
 #define GRADER_H
@@ -13,7 +13,7 @@ void grader_put(char byte);
 // Powers the machine off through the test device; status 0 is success.
 void grader_power_off(int status) __attribute__((noreturn));
 
-// For pages.c and lists.c: the memory that the allocator was given, from its first byte to one past its last.
+// For pages.c, lists.c and spaces.c: the memory that the allocator was given, from its first byte to one past its last.
 unsigned long grader_memory_start(void);
 unsigned long grader_memory_end(void);
 
@@ -44,6 +44,16 @@ void grader_buffer_unpin(void *buffer);
 // The bytes of the block that a buffer holds.
 void *grader_buffer_data(void *buffer);
 
+// For spaces.c, which needs kalloc and kfree too: what the kernel is called, the number of the process that runs, and what lets others run.
+extern const char grader_kernel[];
+int grader_process(void);
+void grader_yield(void);
+// The physical address that a process has at an address of its own, with 1 added where it may write; zero for none. Found
+// without the kernel's own functions, which are under test.
+unsigned long grader_frame(int process, unsigned long address);
+// The kernel's copyout to the process that runs; zero if it succeeds.
+int grader_copy_out(unsigned long to, const void *from, unsigned long bytes);
+
 // ---- what the driver provides -------------------------------------------------------------------------------------
 
 // pages.c: runs the script, reports what happened, and powers off. Call it on one hart, when the allocator is up.
@@ -66,6 +76,11 @@ void grader_lock_given(unsigned long hart, int interruptible);
 // locks.h: what a hart takes between these two is not counted.
 unsigned long grader_lock_pause(unsigned long hart);
 void grader_lock_go_on(unsigned long hart, unsigned long paused);
+
+// spaces.c: answers a process's system call FORKTEST_CALL, whose a0 to a3 these are; and hears that the process that runs is
+// about to end.
+void grader_asked(unsigned long *registers);
+void grader_ended(void);
 
 // buffers.c: moves a block between a buffer's data and a disk that only the driver has.
 void grader_disk(unsigned long block, void *data, int write);

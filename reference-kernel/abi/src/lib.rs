@@ -17,5 +17,6 @@ pub mod object;
 pub mod object_workload;
 pub mod page;
 pub mod record;
+pub mod space_workload;
 pub mod syscall;
 pub mod workload;

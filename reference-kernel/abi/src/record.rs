@@ -14,6 +14,7 @@
 //! | `heap` | `part` (of the workload), `client`, `from`: number of the client's first request among these, `start` of the heap and its `end` before these (byte addresses), `ops`: see below | by `umalloctest`, as it goes |
 //! | `lists` | `hart`, `from`: number of the first operation among those of the hart, `ops`: see below | as traces are drained, for page lists that all harts share |
 //! | `buffers` | `client`, `from`: number of the client's first operation among these, `ops`: see below | by drivers of a buffer cache, when the workload is complete |
+//! | `spaces` | `from`: number of the first operation among these, `ops`: see below | by drivers of processes, as it goes |
 //! | `lock` | `of` (`kernel`, `lists` or `buffers`), `name`, `harts`: `[[acquisitions, contended, instructions held], …]` | before `shutdown`, by kernels that count |
 //! | `metric` | `name`, `value`, `unit` | by kernels that trace nothing |
 //! | `done` | `client`, `operations` | by a test program's process when its workload is complete |
@@ -52,6 +53,13 @@
 //! Those of a `buffers` record, likewise: `["r", begin, end, block, buffer, content]` when a buffer was got, with its byte
 //! address and the word that the block holds at both ends (zero if they differ); `"w"` when a word was written there, `"x"`
 //! when it was released, `"p"` and `"u"` when it was pinned and unpinned.
+//!
+//! Those of a `spaces` record are in order, each `[letter, process, place, value, answer, frame]`, with zero for what it
+//! does not have. A place is a number ([`Place`](crate::space_workload::Place)); an answer is 0 (done), 1 (refused) or 2
+//! (died); a frame is the physical address where the place is now or, when the order was not carried out, the number of free
+//! pages, counted up to 64. `"f"` is a fork, with the child in place of the place, and `"m"` tells where a page of the child
+//! is; `"s"` is a store, `"r"` what the kernel copied there, `"l"` a look; `"x"` an exit and `"w"` a wait. The driver's own:
+//! `"c"`, the value being the free pages; `"t"` when it took all pages but so many, and `"g"` when it gave them back.
 //!
 //! Which phase of a workload an operation belongs to is not said: the host draws the workload again and knows.
 

@@ -12,6 +12,7 @@ use crate::serial::framer::{Framer, Kind, Line};
 use crate::serial::ktap;
 use crate::serial::record::{self, Record};
 use crate::session::Stop;
+use crate::space_trace;
 use crate::trace::Operation;
 
 pub(super) fn read(serial: &[u8], stop: &Stop, output_limit: u64) -> Reading {
@@ -36,6 +37,7 @@ struct Reader {
     buffers: Vec<buffer_trace::Operation>,
     /// Operations of a buffer cache that each client has reported.
     buffered: BTreeMap<u8, u64>,
+    spaces: Vec<space_trace::Operation>,
     objects: Vec<(u8, Event)>,
     /// Events that each hart has reported.
     reported: BTreeMap<u8, u64>,
@@ -118,6 +120,11 @@ impl Reader {
                 if self.follows(line, due, from) {
                     self.buffered.insert(client, due + operations.len() as u64);
                     self.buffers.extend(operations);
+                }
+            }
+            Record::Spaces(record::SpaceOperations { from, operations }) => {
+                if self.follows(line, self.spaces.len() as u64, from) {
+                    self.spaces.extend(operations);
                 }
             }
             Record::Lock(lock) => self.locks.push(lock),
@@ -238,6 +245,7 @@ impl Reader {
             lists,
             locks,
             buffers,
+            spaces,
             objects,
             programs,
             done,
@@ -257,6 +265,7 @@ impl Reader {
             lists,
             locks,
             buffers,
+            spaces,
             objects,
             programs,
             done,
@@ -289,6 +298,7 @@ fn kind(record: &Record) -> &str {
         Record::Heap(_) => "heap",
         Record::Lists(_) => "lists",
         Record::Buffers(_) => "buffers",
+        Record::Spaces(_) => "spaces",
         Record::Lock(_) => "lock",
         Record::Objects(_) => "objects",
         Record::Metric(_) => "metric",

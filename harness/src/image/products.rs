@@ -1,0 +1,90 @@
+//! What a builder makes of a trusted tree, for builds of submissions to begin with.
+//!
+//! A submission changes one crate of several, and whoever waits for its grade waits for all of them. What is kept was made
+//! of the course's own files alone, in the very folder where submissions are built; each of these begins with a copy.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::BuildError;
+use super::scratch::Scratch;
+use super::{Build, Order, Outcome, Progress};
+
+/// The file that says what the rest was made of; it is written last.
+const KEY: &str = "key";
+const TREE: &str = "tree";
+
+/// Lays a built tree of the course's own into the empty folder where a submission is about to be built; builds it first
+/// where there is none. Without, the build only takes longer, so nothing that goes wrong with the course's own tree is
+/// said here.
+///
+/// The caller holds the lock of `root`.
+pub(super) async fn lay(
+    order: &Order<'_>,
+    root: &Path,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(), BuildError> {
+    let Some(trusted) = order.trusted.filter(|_| !order.kind.build.clean) else { return Ok(()) };
+    let trusted = Order { tree: trusted, root: Path::new(""), ..*order };
+    let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let kept = order.cache.folder("products")?.join(format!("{name}-{}", order.features.join("-")));
+    let key = trusted.key();
+    if fs::read_to_string(kept.join(KEY)).ok().as_deref() != Some(&key)
+        && !make(&trusted, root, &kept, progress).await?
+    {
+        return Scratch::clear(root);
+    }
+    Scratch::clear(root)?;
+    copy(&kept.join(TREE), &Scratch::tree_in(root)).map_err(|(path, cause)| BuildError::io(path, cause))
+}
+
+/// Builds a trusted tree and keeps what came of it; whether it could be built.
+async fn make(
+    trusted: &Order<'_>,
+    root: &Path,
+    kept: &Path,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<bool, BuildError> {
+    Scratch::clear(kept)?;
+    let scratch = Scratch::at(root.to_owned()).map_err(|cause| BuildError::io(root, cause))?;
+    let laid_in = trusted.tree.materialise(&scratch.tree, &trusted.kind.ignore);
+    laid_in.map_err(|(path, cause)| BuildError::io(path, cause))?;
+    progress(Progress::Compiling);
+    let own_tree = trusted.kind.source.as_ref().map(|source| trusted.course.root.join(source));
+    let key = trusted.key();
+    let built = Build::prepare(trusted, &scratch).await?.run(&key, own_tree.as_deref(), progress).await;
+    if !matches!(built, Ok(Outcome::Built(_))) {
+        return Ok(false);
+    }
+    let keep = || {
+        fs::create_dir_all(kept)?;
+        fs::rename(&scratch.tree, kept.join(TREE))?;
+        fs::write(kept.join(KEY), &key)
+    };
+    keep().map_err(|cause| BuildError::io(kept, cause))?;
+    Ok(true)
+}
+
+/// Copies a folder with the times of its files, by which builders see what is new. No inode is shared: what a submission's
+/// build writes is its own.
+fn copy(from: &Path, to: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| (path, cause)
+    };
+    fs::create_dir_all(to).map_err(at(to))?;
+    for entry in fs::read_dir(from).map_err(at(from))? {
+        let entry = entry.map_err(at(from))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let data = entry.metadata().map_err(at(&source))?;
+        if data.is_dir() {
+            copy(&source, &target)?;
+            continue;
+        }
+        fs::copy(&source, &target).map_err(at(&target))?;
+        let time = data.modified().map_err(at(&source))?;
+        fs::File::options().write(true).open(&target).and_then(|file| file.set_modified(time)).map_err(at(&target))?;
+    }
+    Ok(())
+}
