@@ -197,8 +197,8 @@ int __wrap_holdingsleep(struct sleeplock *lock) {
 // ---- processes ---------------------------------------------------------------------------------------------------
 
 // The name that the trap frame had until 2019.
-#ifndef TRAPFRAME
-#define TRAPFRAME trapframe
+#ifndef TRAP_FRAME_MEMBER
+#define TRAP_FRAME_MEMBER trapframe
 #endif
 
 void __real_syscall(void);
@@ -228,7 +228,7 @@ void __wrap_kexit(int status) {
 }
 
 void __wrap_syscall(void) {
-  struct trapframe *frame = myproc()->TRAPFRAME;
+  struct trapframe *frame = myproc()->TRAP_FRAME_MEMBER;
   if (directs_processes() && frame->a7 == FORKTEST_CALL)
     grader_asked((unsigned long *)&frame->a0);
   else
