@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use crate::student::{Outcome, copy, course, course_file, grader};
 
+/// Texts to find, each with what takes its place.
+type Edits<'a> = &'a [(&'a str, &'a str)];
+
 /// A course for that kernel, with a student beside it.
 struct Example {
     folder: TempDir,
@@ -33,7 +36,7 @@ impl Example {
     }
 
     /// Grades the kernel with these edits of `kernel/vm.c`, by some checks.
-    fn grade(&self, checks: &str, edits: &[(&str, &str)]) -> Outcome {
+    fn grade(&self, checks: &str, edits: Edits<'_>) -> Outcome {
         let mut text = course_file("tests/c-fork/kernel/vm.c");
         for (find, replace) in edits {
             assert_eq!(text.matches(find).count(), 1, "{find}");
@@ -72,7 +75,7 @@ fn c_fork_defects_fail_the_check_that_is_about_them_with_what_is_wrong() {
     let example = Example::new();
     let is_cow = "if (*entry & PTE_W)\n      *entry = ";
     let is_user = ("(*entry & (PTE_V | PTE_U)) != (PTE_V | PTE_U)", "!(*entry & PTE_V)");
-    let defects: [(&[(&str, &str)], &str, &str); 9] = [
+    let defects: [(Edits<'_>, &str, &str); 9] = [
         // A page table walk beyond MAXVA panics the kernel.
         (&[("if (address >= MAXVA)\n    return -1;", "")], "bounds", "panic: walk"),
         // Read-only text becomes writable by a fork.

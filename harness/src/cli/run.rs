@@ -148,6 +148,7 @@ fn add_trace(lab: &mut Lab, path: &Path) -> Result<(), Failure> {
 
 /// Runs a job to its end, or until it is interrupted.
 pub fn finish(job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, Failure> {
+    raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
     let runtime = runtime.map_err(|error| Failure::harness(format!("start the runtime: {error}")))?;
     let grade = runtime.block_on(async {
@@ -157,6 +158,26 @@ pub fn finish(job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, Failu
     // What was started is ended by its own guards; a build script that ignores that must not keep us.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     grade.map_err(|error: RunError| Failure { owner: error.owner(), error: Box::new(error), help: None })
+}
+
+/// Files that a grading may have open at a time, those of the processes that it starts not counted.
+const OPEN_FILES: u64 = 64;
+
+/// Raises the bound on open files as far as the system lets everybody.
+fn raise_open_files() -> Result<(), Failure> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= OPEN_FILES) {
+        return Ok(());
+    }
+    let raised = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    let set = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    if raised < OPEN_FILES || set.is_err() {
+        let least =
+            format!("a process may have {raised} files open here, and grading needs {OPEN_FILES}: see `ulimit -n`");
+        return Err(Failure::harness(format!("open files: {least}")));
+    }
+    Ok(())
 }
 
 /// Told when the user or the system asks the process to end.

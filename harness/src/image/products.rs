@@ -27,9 +27,8 @@ pub(super) async fn lay(
 ) -> Result<(), BuildError> {
     let Some(trusted) = order.trusted.filter(|_| !order.kind.build.clean) else { return Ok(()) };
     let trusted = Order { tree: trusted, root: Path::new(""), ..*order };
-    let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let kept = order.cache.folder("products")?.join(format!("{name}-{}", order.features.join("-")));
-    let key = trusted.key();
+    let kept = order.cache.folder("products")?.join(root.file_name().unwrap_or_default());
+    let key = key(&trusted);
     if fs::read_to_string(kept.join(KEY)).ok().as_deref() != Some(&key)
         && !make(&trusted, root, &kept, progress).await?
     {
@@ -37,6 +36,11 @@ pub(super) async fn lay(
     }
     Scratch::clear(root)?;
     copy(&kept.join(TREE), &Scratch::tree_in(root)).map_err(|(path, cause)| BuildError::io(path, cause))
+}
+
+/// What products depend on. Features are no part of it: most of what is built has none, and the builder sees to the rest.
+fn key(trusted: &Order<'_>) -> String {
+    Order { features: &[], ..*trusted }.key()
 }
 
 /// Builds a trusted tree and keeps what came of it; whether it could be built.
@@ -52,15 +56,14 @@ async fn make(
     laid_in.map_err(|(path, cause)| BuildError::io(path, cause))?;
     progress(Progress::Compiling);
     let own_tree = trusted.kind.source.as_ref().map(|source| trusted.course.root.join(source));
-    let key = trusted.key();
-    let built = Build::prepare(trusted, &scratch).await?.run(&key, own_tree.as_deref(), progress).await;
+    let built = Build::prepare(trusted, &scratch).await?.run(&trusted.key(), own_tree.as_deref(), progress).await;
     if !matches!(built, Ok(Outcome::Built(_))) {
         return Ok(false);
     }
     let keep = || {
         fs::create_dir_all(kept)?;
         fs::rename(&scratch.tree, kept.join(TREE))?;
-        fs::write(kept.join(KEY), &key)
+        fs::write(kept.join(KEY), key(trusted))
     };
     keep().map_err(|cause| BuildError::io(kept, cause))?;
     Ok(true)

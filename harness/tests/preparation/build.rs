@@ -31,10 +31,12 @@ impl Fake {
         let progress = Mutex::new(Vec::new());
         let outcome = runtime.block_on(async {
             let toolchain = Toolchain::of(&self.kind().build, &self.course.root).await?;
+            let trusted = self.tree(Overlay::Reference);
             let order = Order {
                 course: &self.course,
                 kind: &kind,
                 tree,
+                trusted: Some(&trusted),
                 features: &[],
                 toolchain: &toolchain,
                 root: Path::new(root),
@@ -402,7 +404,17 @@ fn a_build_that_is_given_up_ends_all_that_it_started() {
         let (course, cache, root) = (&fake.course, &fake.cache, Path::new(""));
         let confinement = confinement();
         let (toolchain, confinement) = (&toolchain, &confinement);
-        let order = Order { course, kind: &kind, tree: &tree, features: &[], toolchain, root, cache, confinement };
+        let order = Order {
+            course,
+            kind: &kind,
+            tree: &tree,
+            trusted: None,
+            features: &[],
+            toolchain,
+            root,
+            cache,
+            confinement,
+        };
         let (started, wait) = tokio::sync::oneshot::channel();
         let started = Mutex::new(Some(started));
         let watch = |step| {
