@@ -106,3 +106,86 @@ fn what_cannot_be_done_is_said_before_anything_is_graded() {
     assert_eq!(class.batch(&["--seed", "random"]).code, Some(2));
     assert_eq!(class.batch(&["--shard", "3/2"]).code, Some(2));
 }
+
+/// The course, with a lab of two short sessions.
+struct ShortCourse(TempDir);
+
+impl ShortCourse {
+    fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let tracked = std::process::Command::new("git")
+            .current_dir(course())
+            .args(["ls-files", "-z", "reference-kernel", "labs/kernels", &format!("labs/{LAB}/handout")])
+            .output()
+            .expect("git");
+        for path in String::from_utf8(tracked.stdout).expect("UTF-8").split_terminator('\0') {
+            let goal = folder.path().join(path);
+            fs::create_dir_all(goal.parent().expect("a folder")).expect("a folder");
+            fs::copy(course().join(path), goal).expect("a copy");
+        }
+        let short = Self(folder);
+        short.write_lab("", "6", "4");
+        short
+    }
+
+    fn write_lab(&self, more: &str, requests: &str, frees: &str) {
+        let lab = format!(
+            r#"id: {LAB}
+title: A short lab
+points: 10
+kernels:
+  reference: {{ files: [mm/src/page/buddy.rs], build: {{ features: [kernel/buddy] }} }}
+sessions:
+  requests:    {{ run: "buddytest requests",    arena: [4099] }}
+  wrong-frees: {{ run: "buddytest wrong-frees", arena: [1031+9{more}] }}
+checks:
+  - {{ id: requests,   title: Requests are answered, session: requests,    oracle: buddy.requests, points: {requests} }}
+  - {{ id: wrong-free, title: Frees are refused,     session: wrong-frees, oracle: buddy.rejects,  points: {frees} }}
+"#
+        );
+        fs::write(self.0.path().join(format!("labs/{LAB}/lab.yaml")), lab).expect("a lab");
+    }
+}
+
+#[test]
+fn a_lab_whose_points_changed_is_judged_again_without_a_boot_and_what_needs_one_is_named() {
+    let course = ShortCourse::new();
+    let student = Student::with(&reference());
+    let folder = TempDir::new().expect("a folder");
+    let roster = format!("id,repository,branch\nada,{},{LAB}\n", student.path().display());
+    fs::write(folder.path().join("class.csv"), roster).expect("a roster");
+    let run = |arguments: &[&str]| {
+        let mut command = grader(folder.path());
+        command.arg("--course").arg(course.0.path());
+        // Neither a builder nor QEMU may be needed for what follows the first run.
+        if arguments[0] != "batch" {
+            command.env("PATH", "");
+        }
+        said(command.args(arguments))
+    };
+    let batch = ["batch", "--roster", "class.csv", "--lab", LAB, "--out", "out"];
+    let first = run(&batch);
+    assert_eq!(first.code, Some(0), "{}", first.text);
+
+    course.write_lab("", "3", "7");
+    let again = run(&["regrade", "--lab", LAB, "--from", "out", "--jsonl", "two.jsonl"]);
+    assert_eq!(again.code, Some(0), "{}", again.text);
+    let line = read(&folder.path().join("two.jsonl"));
+    let line: serde_json::Value = serde_json::from_str(&line).expect("a line");
+    assert_eq!(line["grade"]["checks"][1]["points"]["earned"], 7.0, "{line}");
+    let changed = run(&["diff", "out#1", "out#2"]);
+    assert_eq!(changed.code, Some(1), "{}", changed.text);
+    for what in ["ada in", "because of the lab (lab.yaml)", "requests: pass 6 of 6 -> pass 3 of 3"] {
+        assert!(changed.text.contains(what), "{what} in {}", changed.text);
+    }
+    assert_eq!(run(&["diff", "out#2", "out"]).code, Some(0));
+
+    course.write_lab(", 777", "3", "7");
+    let fresh = run(&["regrade", "--lab", LAB, "--from", "out"]);
+    assert_eq!(fresh.code, Some(3), "{}", fresh.text);
+    assert!(
+        fresh.text.contains("ada in lab6-2-buddy: session wrong-frees is booted in another way now"),
+        "{}",
+        fresh.text
+    );
+}

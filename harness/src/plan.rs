@@ -1,13 +1,13 @@
 //! From a lab and a seed to the boots that are due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use abi::boot::{MAX_ARENA_REGIONS, Options};
 
 use crate::kind::{self, Kind, Script};
 use crate::lab::console::Command;
-use crate::lab::{Deadline, Judge, KindId, Lab, Session, SessionId};
+use crate::lab::{Bound, Deadline, Judge, KindId, Lab, Session, SessionId};
 use crate::seed::Seed;
 use crate::session::{Boot, dialogue};
 use crate::subject;
@@ -63,6 +63,15 @@ pub fn boots(lab: &Lab, kind: &KindId, seed: Seed, wanted: impl Fn(&Session) -> 
             })
         })
         .collect()
+}
+
+/// Whether a check that is wanted compares a figure of this session with the reference's.
+pub fn is_compared(lab: &Lab, wanted: &BTreeSet<&str>, session: &SessionId) -> bool {
+    lab.checks.iter().any(|check| {
+        matches!(check.judge, Judge::Metric { full: Bound::Ratio(_), .. })
+            && wanted.contains(check.id.0.as_str())
+            && check.sessions.contains(session)
+    })
 }
 
 fn phrases(session: &Session, key: &str) -> Vec<dialogue::Phrase> {

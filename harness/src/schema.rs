@@ -3,6 +3,7 @@
 use schemars::Schema;
 
 use crate::grade::Grade;
+use crate::report::class::lines::Line;
 use crate::session::store;
 
 /// A format of ours.
@@ -17,8 +18,9 @@ pub struct Format {
 }
 
 /// All of them.
-pub const FORMATS: [Format; 2] = [
+pub const FORMATS: [Format; 3] = [
     Format { name: "grade", file: "grade-v1.json", schema: || schemars::schema_for!(Grade) },
+    Format { name: "class-line", file: "class-line-v1.json", schema: || schemars::schema_for!(Line) },
     Format { name: "transcript", file: "transcript-v1.json", schema: store::schema },
 ];
 

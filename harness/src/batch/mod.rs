@@ -321,8 +321,8 @@ impl Writer<'_, '_> {
             .iter()
             .filter_map(|message| match message {
                 Message::Worked(index, Worked::Graded(finished)) => {
-                    let Finished { grade, key, plans, fingerprint, cached, seconds, attempts } = &**finished;
-                    let graded = Graded { grade, key, plans, fingerprint, cached: *cached, seconds: *seconds };
+                    let Finished { grade, key, source, plans, fingerprint, cached, seconds, attempts } = &**finished;
+                    let graded = Graded { grade, key, source, plans, fingerprint, cached: *cached, seconds: *seconds };
                     Some((*index, graded, *attempts))
                 }
                 _ => None,

@@ -11,6 +11,9 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+mod changes;
+mod shards;
+
 use super::*;
 use crate::confinement::policy::Whose;
 use crate::event::Listener;
@@ -150,6 +153,8 @@ pub struct StandIn {
     /// For these the machine fails, so many times.
     faults: Mutex<Vec<(String, u32)>>,
     pause: Duration,
+    /// What a grader must not have.
+    mood: usize,
 }
 
 impl StandIn {
@@ -182,7 +187,7 @@ impl Grader for StandIn {
             crate::submission::Origin::Commit { name, .. } => name.clone(),
             _ => String::new(),
         };
-        let verdict = match (self.fails(&branch), length % 2) {
+        let verdict = match (self.fails(&branch), (length + self.mood) % 2) {
             (true, _) => json!({ "verdict": "error", "reason": "the machine is on fire" }),
             (false, 0) => json!({ "verdict": "pass" }),
             (false, _) => json!({ "verdict": "fail", "reason": "it has an odd length" }),
@@ -202,7 +207,7 @@ impl Grader for StandIn {
             "tools": { "grader": "0", "course": "c", "compiler": "rustc", "qemu": "7" },
             "partial": false,
             "points": { "earned": earned, "max": 100.0 },
-            "build": { "outcome": "built", "source": format!("{length}") },
+            "build": { "outcome": "built", "source": "" },
             "sessions": [],
             "checks": [check],
             "times": { "started": 0, "total": 0.1, "build": 0.0, "boots": 0.0, "harness": 0.0, "sessions": {} },
@@ -316,63 +321,63 @@ fn two_graders_do_not_grade_into_the_same_folder() {
     assert!(matches!(error, Err(BatchError::Busy { .. })));
 }
 
-/// Names the folder of the class for the process that is to be killed.
+/// Names the folder of the class for the process that is to be killed, the folder in it to grade into, and the part.
 const CHILD: &str = "GRADER_TEST_CLASS";
 
 #[test]
-#[ignore = "the process that the next test kills"]
+#[ignore = "the process that other tests kill"]
 fn grades_a_class_until_it_is_killed() {
-    let folder = PathBuf::from(std::env::var_os(CHILD).expect("the folder of a class"));
-    let scene = Scene::at(folder);
-    let is_begun = Gradebook::open(&scene.out("out").join(gradebook::FILE)).is_ok_and(|book| book.run(None).is_ok());
+    let told = std::env::var(CHILD).expect("the folder of a class");
+    let [folder, out, shard] = told.split('\n').collect::<Vec<_>>()[..] else { panic!("{told:?}") };
+    let scene = Scene::at(PathBuf::from(folder));
+    let is_begun = Gradebook::open(&scene.out(out).join(gradebook::FILE)).is_ok_and(|book| book.run(None).is_ok());
     let which = if is_begun { Which::Resume } else { Which::All };
     let grader = StandIn { pause: Duration::from_millis(10), ..StandIn::default() };
-    let summary = scene.grade("out", |batch| batch.which = which, &grader).expect("a graded class");
-    assert!(!summary.unfinished);
+    let shard = shard.parse().expect("a part");
+    let summary = scene.grade(out, |batch| (batch.which, batch.shard) = (which, shard), &grader);
+    assert!(!summary.expect("a graded class").unfinished);
+}
+
+impl Scene {
+    /// Grades in a process of its own, which is killed after this time if it takes that long; answers whether it was.
+    fn grade_and_kill(&self, out: &str, shard: &str, after: Duration) -> bool {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "batch::tests::grades_a_class_until_it_is_killed", "--ignored"])
+            .env(CHILD, format!("{}\n{out}\n{shard}", self.folder.display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let from = std::time::Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return false;
+            }
+            if from.elapsed() > after {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
 fn a_run_that_is_killed_at_any_moment_and_goes_on_comes_to_the_same_as_one_that_is_not() {
     const MOST_KILLS: u64 = 200;
-    let scene = Scene::new(&class(30));
+    let scene = Scene::new(&class(20));
     scene.grade("undisturbed", |batch| batch.use_cache = false, &StandIn::default()).unwrap();
-    let due = scene.canonical("undisturbed");
-    for round in 0..1 {
-        let _ = fs::remove_dir_all(scene.out("out"));
-        let _ = fs::remove_dir_all(scene.folder.join("cache"));
-        let mut kills = 0;
-        loop {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "batch::tests::grades_a_class_until_it_is_killed", "--ignored"])
-                .env(CHILD, &scene.folder)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            // From before the gradebook is there to after everything is done, in steps that never repeat.
-            let wait = Duration::from_micros((kills * 7_919 + round * 3_571 + 2_000) % 150_000);
-            let until = std::time::Instant::now() + wait + Duration::from_millis(kills * 2);
-            let ended = loop {
-                if let Some(status) = child.try_wait().unwrap() {
-                    break Some(status);
-                }
-                if std::time::Instant::now() > until {
-                    break None;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            };
-            if let Some(status) = ended {
-                assert!(status.success(), "{status} after {kills} kills");
-                break;
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-            kills += 1;
-            assert!(kills < MOST_KILLS, "it never comes to an end");
-        }
-        assert!(kills > 0);
-        assert_eq!(scene.canonical("out"), due, "after {kills} kills");
-        let drafts = fs::read_dir(scene.out("out").join(TRANSCRIPTS)).unwrap().flatten();
-        assert_eq!(drafts.filter(|entry| entry.file_name().to_string_lossy().starts_with(".new")).count(), 0);
+    let mut kills = 0;
+    // From before the gradebook is there to after everything is done, in steps that never repeat.
+    let wait = |kills: u64| Duration::from_micros((kills * 7_919 + 2_000) % 150_000 + kills * 2_000);
+    while scene.grade_and_kill("out", "1/1", wait(kills)) {
+        kills += 1;
+        assert!(kills < MOST_KILLS, "it never comes to an end");
     }
+    assert!(kills > 0);
+    assert_eq!(scene.canonical("out"), scene.canonical("undisturbed"), "after {kills} kills");
+    let drafts = fs::read_dir(scene.out("out").join(TRANSCRIPTS)).unwrap().flatten();
+    assert_eq!(drafts.filter(|entry| entry.file_name().to_string_lossy().starts_with(".new")).count(), 0);
 }

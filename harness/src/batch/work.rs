@@ -1,6 +1,6 @@
 //! Grades one submission of a class, or finds that it was graded already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::find::TRIES;
@@ -12,6 +12,7 @@ use crate::grade::{Grade, Outcome, Verdict};
 use crate::gradebook::Found;
 use crate::kind::Kind;
 use crate::lab::Lab;
+use crate::likeness;
 use crate::owner::Owner;
 use crate::runner::inputs::Inputs;
 use crate::runner::{self, Cancel, Job, RunError, Turns, chain};
@@ -26,6 +27,8 @@ pub struct Finished {
     pub grade: Grade,
     /// Digest of all that decides it.
     pub key: String,
+    /// SHA-256 of the source tree.
+    pub source: String,
     /// For each boot its name, and the digest of its plan.
     pub plans: Vec<(String, String)>,
     /// Of the submitted files.
@@ -155,8 +158,9 @@ impl Bench<'_> {
             Ok((grade, attempts)) => Worked::Graded(Box::new(Finished {
                 grade,
                 key: inputs.key,
+                source: inputs.source,
                 plans: inputs.plans,
-                fingerprint: Vec::new(),
+                fingerprint: fingerprint(&submission, lab),
                 cached,
                 seconds: (from.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
                 attempts,
@@ -230,6 +234,14 @@ impl Bench<'_> {
             (tell)(Message::Stage(index, Stage::Again(reason)));
         }
     }
+}
+
+/// What tells likenesses of the submitted files.
+fn fingerprint(submission: &Submission, lab: &Lab) -> Vec<u32> {
+    let Ok(files) = &submission.files else { return Vec::new() };
+    let mut starters = BTreeMap::new();
+    let start = likeness::start(submission, lab, &mut starters);
+    likeness::fingerprint(files.values().map(Vec::as_slice), start)
 }
 
 /// Why the harness could not judge something.

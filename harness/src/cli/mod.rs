@@ -1,11 +1,15 @@
 //! The command line: what can be asked for, and which exit code answers.
 
+mod alike;
 mod batch;
 mod class_reports;
+mod diff;
 mod doctor;
 mod failure;
 mod handout;
 mod labs;
+mod merge;
+mod regrade;
 mod replay;
 mod report;
 mod reports;
@@ -61,6 +65,14 @@ enum Action {
     Batch(Box<batch::BatchOptions>),
     /// Write the reports of a class again, from its gradebook
     Report(report::ReportOptions),
+    /// Say whose grade changed between two runs of a class, and why
+    Diff(diff::DiffOptions),
+    /// Judge a class's saved transcripts again after a lab's points or checks changed, without building or booting
+    Regrade(regrade::RegradeOptions),
+    /// Join the parts of a class that several machines graded
+    Merge(merge::MergeOptions),
+    /// List submissions that have code in common: a hint for a human, never a verdict
+    Alike(alike::AlikeOptions),
     /// List the labs of the course
     Labs {
         /// Check every lab, kernel kind and mutant, and report all that is wrong
@@ -215,6 +227,10 @@ pub fn main() -> ExitCode {
         Action::Replay(options) => Context::find(course).and_then(|context| replay::replay(&context, options)),
         Action::Batch(options) => Context::find(course).and_then(|context| batch::batch(&context, options)),
         Action::Report(options) => report::report(options),
+        Action::Diff(options) => diff::diff(options),
+        Action::Regrade(options) => Context::find(course).and_then(|context| regrade::regrade(&context, options)),
+        Action::Merge(options) => merge::merge(options),
+        Action::Alike(options) => alike::alike(options),
         Action::Labs { check } => Context::find(course).and_then(|context| labs::labs(&context, *check)),
         Action::Doctor => doctor::doctor(course),
         Action::Selftest(options) => Context::find(course).and_then(|context| selftest::selftest(&context, options)),

@@ -115,7 +115,7 @@ impl Gradebook {
         let read = || -> rusqlite::Result<Vec<Option<Row>>> {
             let mut select = self.connection.prepare(
                 "SELECT s.student, t.name, t.team, s.lab, state, reason, attempts, repository, wanted, due, commit_id, \
-                 commit_time, head_id, head_time, later, late, rule, note, grade_key, source, seed, outcome, earned, max, \
+                 commit_time, head_id, head_time, later, late, rule, note, grade_key, kernel, source, seed, outcome, earned, max, \
                  compiler, qemu, course, document, cached, spent_seconds FROM submissions s \
                  JOIN students t ON t.run = s.run AND t.student = s.student \
                  JOIN labs l ON l.run = s.run AND l.lab = s.lab \
@@ -262,6 +262,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Option<Row>> {
         None => None,
         Some(document) => Some(RowGrade {
             key: row.get("grade_key")?,
+            kernel: row.get("kernel")?,
             source: row.get("source")?,
             seed: row.get("seed")?,
             outcome: row.get("outcome")?,

@@ -149,6 +149,8 @@ pub struct Graded<'a> {
     pub grade: &'a Grade,
     /// Digest of all that decides the grade.
     pub key: &'a str,
+    /// SHA-256 of the source tree, built or not.
+    pub source: &'a str,
     /// For each boot its name, and the digest of what was booted and how.
     pub plans: &'a [(String, String)],
     /// Of the submitted files.
@@ -185,7 +187,9 @@ pub struct Row {
 pub struct RowGrade {
     /// Digest of all that decides the grade.
     pub key: String,
-    /// SHA-256 of the source tree.
+    /// The kernel kind.
+    pub kernel: String,
+    /// SHA-256 of the source tree, built or not.
     pub source: String,
     /// The seed, in hex.
     pub seed: String,

@@ -53,6 +53,7 @@ CREATE TABLE submissions (
     late          INTEGER,                  -- seconds that the graded commit is late by; 0 where it is not
     rule          TEXT NOT NULL DEFAULT '', -- which commit is graded, and why
     grade_key     TEXT,                     -- digest of all that decides the grade; names the folder of its transcripts
+    kernel        TEXT,                     -- the kernel kind
     source        TEXT,                     -- SHA-256 of the source tree
     seed          TEXT,
     outcome       TEXT CHECK (outcome IN ('passed', 'failed', 'error')),

@@ -1,11 +1,13 @@
 //! What is written into a gradebook: each call is a transaction, so that a kill finds it before or after, never between.
 
+use std::path::Path;
+
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::rows::{self, Found, Graded, Run, StudentRow, Terms, stamp};
 use super::{Gradebook, GradebookError};
 use crate::digest;
-use crate::grade::{Build, Grade, Points, Verdict};
+use crate::grade::{Grade, Points, Verdict};
 use crate::report::json;
 
 /// Something that was learned of a submission.
@@ -106,18 +108,13 @@ impl Gradebook {
         pairs: impl Iterator<Item = Pair<'a>>,
     ) -> Result<(), GradebookError> {
         self.all_or_none(|connection| {
-            let columns = |table: &str| -> rusqlite::Result<String> {
-                let mut select = connection.prepare("SELECT name FROM pragma_table_info(?) WHERE name <> 'run'")?;
-                let names: Vec<String> = select.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
-                Ok(names.join(", "))
-            };
             for (student, lab) in pairs {
                 // Only those that the new run has at all.
                 let there = connection
                     .prepare_cached("DELETE FROM submissions WHERE run = ? AND student = ? AND lab = ?")?
                     .execute(params![to, student, lab])?;
                 for table in ["submissions", "checks", "sessions"].into_iter().filter(|_| there > 0) {
-                    let columns = columns(table)?;
+                    let columns = columns(connection, table)?;
                     let copy = format!(
                         "INSERT INTO {table} (run, {columns}) SELECT ?, {columns} FROM {table} \
                          WHERE run = ? AND student = ? AND lab = ?"
@@ -129,6 +126,45 @@ impl Gradebook {
         })
     }
 
+    /// Takes all submissions of a run of another gradebook over.
+    ///
+    /// # Errors
+    /// When the other cannot be read, or this one not be written.
+    pub fn absorb(&mut self, other: &Path, from: i64, to: i64) -> Result<(), GradebookError> {
+        let attach = |connection: &Connection| {
+            let path = other.to_string_lossy();
+            connection.execute("ATTACH DATABASE ? AS part", [path.as_ref()])
+        };
+        attach(&self.connection).map_err(|cause| self.error(cause))?;
+        let done = self.all_or_none(|connection| {
+            connection.execute(
+                "DELETE FROM submissions WHERE run = ?1 AND (student, lab) IN \
+                 (SELECT student, lab FROM part.submissions WHERE run = ?2)",
+                params![to, from],
+            )?;
+            connection.execute("INSERT OR IGNORE INTO documents SELECT * FROM part.documents", [])?;
+            for table in ["submissions", "checks", "sessions"] {
+                let columns = columns(connection, table)?;
+                let copy =
+                    format!("INSERT INTO {table} (run, {columns}) SELECT ?, {columns} FROM part.{table} WHERE run = ?");
+                connection.execute(&copy, params![to, from])?;
+            }
+            Ok(())
+        });
+        let detached = self.connection.execute("DETACH DATABASE part", []);
+        done?;
+        detached.map(|_| ()).map_err(|cause| self.error(cause))
+    }
+
+    /// Closes the file, so that all of it is in one.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn close(self) -> Result<(), GradebookError> {
+        let Self { connection, path } = self;
+        connection.close().map_err(|(_, cause)| super::wrap(&path, cause))
+    }
+
     /// Says that a run is over.
     ///
     /// # Errors
@@ -138,6 +174,13 @@ impl Gradebook {
             connection.execute("UPDATE runs SET finished_at = ? WHERE run = ?", params![stamp(), run]).map(|_| ())
         })
     }
+}
+
+/// The columns of a table but for the run, with commas.
+fn columns(connection: &Connection, table: &str) -> rusqlite::Result<String> {
+    let mut select = connection.prepare_cached("SELECT name FROM pragma_table_info(?) WHERE name <> 'run'")?;
+    let names: Vec<String> = select.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(names.join(", "))
 }
 
 fn write_state(
@@ -192,14 +235,10 @@ fn write_grade(
         .execute(params![document, text])?;
     let fingerprint: Vec<u8> = graded.fingerprint.iter().flat_map(|number| number.to_le_bytes()).collect();
     let points = |points: Points| f64::from(points);
-    let source = match &grade.build {
-        Build::Built { source } => source.as_str(),
-        _ => "",
-    };
     let mut update = connection.prepare_cached(
         "UPDATE submissions SET state = 'graded', reason = '', attempts = ?4, grade_key = ?5, source = ?6, seed = ?7, outcome = ?8, \
          earned = ?9, max = ?10, compiler = ?11, qemu = ?12, course = ?13, document = ?14, fingerprint = ?15, \
-         cached = ?16, graded_at = ?17, spent_seconds = ?18 WHERE run = ?1 AND student = ?2 AND lab = ?3",
+         cached = ?16, graded_at = ?17, spent_seconds = ?18, kernel = ?19 WHERE run = ?1 AND student = ?2 AND lab = ?3",
     )?;
     update.execute(params![
         run,
@@ -207,7 +246,7 @@ fn write_grade(
         lab,
         attempts,
         graded.key,
-        source,
+        graded.source,
         grade.seed,
         rows::outcome(grade.outcome()),
         points(grade.points.earned),
@@ -219,7 +258,8 @@ fn write_grade(
         fingerprint,
         graded.cached,
         stamp(),
-        graded.seconds
+        graded.seconds,
+        grade.lab.kernel
     ])?;
     write_checks(connection, run, (student, lab), grade)?;
     write_sessions(connection, run, (student, lab), graded)

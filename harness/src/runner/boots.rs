@@ -13,8 +13,8 @@ use crate::excerpt::{self, Places};
 use crate::grading::{Booted, Boots};
 use crate::image::{Image, Outcome, Toolchain, phrases, storage};
 use crate::kind::{Kind, Script};
-use crate::lab::{Bound, Clock, Judge, SessionId};
-use crate::plan::{BootFiles, Planned};
+use crate::lab::{Clock, SessionId};
+use crate::plan::{self, BootFiles, Planned};
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot, Stop};
 use crate::symbols::Symbols;
@@ -154,11 +154,7 @@ impl Run<'_> {
     }
 
     fn is_compared(&self, planned: &Planned) -> bool {
-        self.job.lab.checks.iter().any(|check| {
-            matches!(check.judge, Judge::Metric { full: Bound::Ratio(_), .. })
-                && self.job.wanted.contains(check.id.0.as_str())
-                && check.sessions.contains(&planned.session)
-        })
+        plan::is_compared(self.job.lab, self.job.wanted, &planned.session)
     }
 
     fn keep_boot(&mut self, finished: &Finished) -> Result<(), RunError> {

@@ -8,6 +8,7 @@ const EVIL: &str = "=HYPERLINK(\"http://x\")]]><b>|\u{1b}[2J\n::error::x";
 fn row(student: &str, name: &str, state: State, points: Option<f64>) -> Row {
     let grade = points.map(|points| RowGrade {
         key: "k".to_owned(),
+        kernel: "reference".to_owned(),
         source: "s".to_owned(),
         seed: "0x1".to_owned(),
         outcome: if points < 10.0 { "failed" } else { "passed" }.to_owned(),
