@@ -189,3 +189,43 @@ fn a_lab_whose_points_changed_is_judged_again_without_a_boot_and_what_needs_one_
         fresh.text
     );
 }
+
+#[test]
+fn a_run_that_is_killed_between_two_boots_goes_on_with_the_second() {
+    let course = ShortCourse::new();
+    let student = Student::with(&reference());
+    let folder = TempDir::new().expect("a folder");
+    let roster = format!("id,repository,branch\nada,{},{LAB}\n", student.path().display());
+    fs::write(folder.path().join("class.csv"), roster).expect("a roster");
+    let batch = |more: &[&str]| {
+        let mut command = grader(folder.path());
+        command.arg("--course").arg(course.0.path()).args(["batch", "--roster", "class.csv", "--lab", LAB]);
+        said(command.args(["--out", "out", "--no-cache"]).args(more))
+    };
+    let first = batch(&[]);
+    assert_eq!(first.code, Some(0), "{}", first.text);
+
+    // What a kill leaves: a draft with one boot, and a commit that was found.
+    let runs = folder.path().join("out/runs");
+    let run = fs::read_dir(&runs).expect("runs").flatten().next().expect("a run");
+    let draft = runs.join(format!(".new-{}", run.file_name().to_string_lossy()));
+    fs::rename(run.path(), &draft).expect("a draft");
+    for file in ["grade.json", "sessions/wrong-frees.json", "sessions/wrong-frees.serial"] {
+        fs::remove_file(draft.join(file)).expect("a file");
+    }
+    let before = read(&draft.join("sessions/requests.json"));
+    let file = folder.path().join("out/gradebook.db");
+    let database = rusqlite::Connection::open(&file).expect("the gradebook");
+    database
+        .execute_batch(
+            "UPDATE submissions SET state = 'found', document = NULL, outcome = NULL; UPDATE runs SET finished_at = NULL",
+        )
+        .expect("an update");
+    drop(database);
+
+    let resumed = batch(&["--resume"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.text);
+    assert_eq!(read(&run.path().join("sessions/requests.json")), before, "it was booted again");
+    assert!(run.path().join("sessions/wrong-frees.json").exists());
+    assert!(!draft.exists());
+}

@@ -47,12 +47,21 @@ pub enum RunFolderError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     root: PathBuf,
+    /// It is of a batch: boots that are there are taken for what they are, and nothing is written that can be made of
+    /// what is there.
+    of_batch: bool,
 }
 
 impl RunFolder {
     /// The run in this folder, which need not exist.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), of_batch: false }
+    }
+
+    /// The draft of a run in a batch, which goes on where a grader was killed at it. The folder must be named after all
+    /// that decides what is in it.
+    pub fn draft(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), of_batch: true }
     }
 
     /// The folder itself.
@@ -60,7 +69,7 @@ impl RunFolder {
         &self.root
     }
 
-    /// Makes the folder and takes out of it what an earlier run left.
+    /// Makes the folder and takes out of it what an earlier run left, but for the boots of a draft.
     ///
     /// # Errors
     /// When that cannot be done.
@@ -70,7 +79,8 @@ impl RunFolder {
             move |cause| RunFolderError::Write { path, cause }
         };
         fs::create_dir_all(&self.root).map_err(failed(&self.root))?;
-        for left in ["sessions", "reference", "traces", "consoles"] {
+        let left: &[&str] = if self.of_batch { &[] } else { &["sessions", "reference", "traces", "consoles"] };
+        for left in left {
             let path = self.root.join(left);
             match fs::remove_dir_all(&path) {
                 Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(&path)(cause)),
@@ -109,12 +119,20 @@ impl RunFolder {
         let Booted::Ran { transcript, places, .. } = booted else { return Ok(()) };
         let folder = self.sessions(reference);
         fs::create_dir_all(&folder).map_err(|cause| RunFolderError::Write { path: folder.clone(), cause })?;
-        store::save(&folder, transcript)?;
-        if !places.is_empty() {
-            let text = serde_json::to_vec_pretty(places).unwrap_or_default();
-            self.write(&places_file(&folder, &transcript.boot.session), &text)?;
+        // First, so that where a transcript is, all that belongs to it is.
+        let path = places_file(&folder, &transcript.boot.session);
+        if places.is_empty() {
+            let _ = fs::remove_file(path);
+        } else {
+            self.write(&path, &serde_json::to_vec_pretty(places).unwrap_or_default())?;
         }
-        Ok(())
+        Ok(store::save(&folder, transcript)?)
+    }
+
+    /// A boot that a grader saved in this draft before it was killed.
+    pub fn kept_boot(&self, id: &SessionId, reference: bool) -> Option<Booted> {
+        // What is damaged is as good as not there.
+        if self.of_batch { self.load_boot(id, reference).ok().flatten() } else { None }
     }
 
     /// Keeps a boot's trace as text, one operation a line with the number that findings name.
@@ -122,6 +140,9 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn save_trace(&self, id: &SessionId, script: &[String], reading: &Reading) -> Result<(), RunFolderError> {
+        if self.of_batch {
+            return Ok(());
+        }
         let texts: Vec<String> = subject::trace_texts(&Weighing { script, reading, oracles: &[] }).collect();
         if texts.is_empty() {
             return Ok(());
@@ -134,7 +155,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn save_console(&self, id: &SessionId, reading: &Reading) -> Result<(), RunFolderError> {
-        if reading.sections.is_empty() {
+        if reading.sections.is_empty() || self.of_batch {
             return Ok(());
         }
         let mut text = String::new();

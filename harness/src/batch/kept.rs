@@ -56,9 +56,9 @@ impl Kept {
         Some(grade)
     }
 
-    /// A folder to grade in.
-    pub fn draft(&self, item: usize) -> RunFolder {
-        RunFolder::at(self.class.join(format!(".new-{}-{item}", std::process::id())))
+    /// A folder to grade in, in which the boots are that were over when a grader was killed at the same.
+    pub fn draft(&self, key: &str) -> RunFolder {
+        RunFolder::draft(self.class.join(format!(".new-{key}")))
     }
 
     /// Keeps what was graded in a draft.
@@ -68,10 +68,6 @@ impl Kept {
     pub fn keep(&self, draft: &RunFolder, key: &str) -> Result<(), RunFolderError> {
         let own = self.class.join(key);
         let failed = |cause| RunFolderError::Write { path: own.clone(), cause };
-        // Findings name operations by number, and `grader replay` writes the text of a trace again.
-        for left in ["traces", "consoles"] {
-            remove(&draft.path().join(left)).map_err(failed)?;
-        }
         remove(&own).map_err(failed)?;
         fs::rename(draft.path(), &own).map_err(failed)?;
         if let Some(cache) = &self.cache {
@@ -81,7 +77,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Removes a draft, and what a grader that was killed left of its own.
+    /// Removes a draft with its boots.
     pub fn discard(&self, draft: &RunFolder) {
         let _ = remove(draft.path());
     }

@@ -173,7 +173,10 @@ pub fn grade(
     let _alone = alone(batch.out)?;
     let mut gradebook = Gradebook::create(&batch.out.join(gradebook::FILE))?;
     let kept = Kept::at(batch.out, batch.use_cache.then_some(batch.cache)).map_err(folder)?;
-    kept.clean();
+    // What is not gone on with was about something else.
+    if !matches!(batch.which, Which::Resume) {
+        kept.clean();
+    }
     let plan = Plan::make(batch, &mut gradebook)?;
     let workers = (2 * batch.jobs).min(plan.items.len()).max(1);
     let (all, done) = (plan.all, plan.all - plan.items.len());
@@ -211,6 +214,7 @@ pub fn grade(
     kept.prune();
     if !unfinished {
         gradebook.finish(plan.run)?;
+        kept.clean();
     }
     Ok(Summary { run: plan.run, unfinished })
 }

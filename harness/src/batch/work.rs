@@ -150,7 +150,7 @@ impl Bench<'_> {
         let cached = known.is_some();
         let worked = match known {
             Some(grade) => Ok((as_of(grade, &job), 1)),
-            None => self.grade(&job, index, &inputs.key, tell),
+            None => self.grade(&job, index, &inputs.key, with.is_some(), tell),
         };
         drop(claim);
         match worked {
@@ -203,10 +203,21 @@ impl Bench<'_> {
     }
 
     /// Grades, again where it failed by our fault.
-    fn grade(&self, job: &Job<'_>, index: usize, key: &str, tell: &dyn Fn(Message)) -> Result<(Grade, u32), Worked> {
+    fn grade(
+        &self,
+        job: &Job<'_>,
+        index: usize,
+        key: &str,
+        is_exact: bool,
+        tell: &dyn Fn(Message),
+    ) -> Result<(Grade, u32), Worked> {
         let mut attempt = 1;
+        let draft = self.kept.draft(key);
+        if !is_exact {
+            // Without the tools' versions a key does not say whose boots these are.
+            self.kept.discard(&draft);
+        }
         loop {
-            let draft = self.kept.draft(index);
             let graded = self.grader.grade(&Job { folder: Some(&draft), ..*job }, &mut Teller { item: index, tell });
             let reason = match graded {
                 Ok(grade) if grade.outcome() != Outcome::Error => {
@@ -216,17 +227,13 @@ impl Bench<'_> {
                     };
                 }
                 Ok(grade) => our_fault(&grade),
-                Err(RunError::Interrupted { .. }) => {
-                    self.kept.discard(&draft);
-                    return Err(Worked::Interrupted);
-                }
+                Err(RunError::Interrupted { .. }) => return Err(Worked::Interrupted),
                 Err(error @ RunError::Unconfined(_)) => return Err(Worked::Hopeless(Owner::Harness, chain(&error))),
                 Err(error) if error.owner() == Owner::Caller => {
                     return Err(Worked::Hopeless(Owner::Caller, chain(&error)));
                 }
                 Err(error) => format!("failed to {}", chain(&error)),
             };
-            self.kept.discard(&draft);
             if attempt == TRIES {
                 return Err(Worked::Failed(reason, attempt));
             }

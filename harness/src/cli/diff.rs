@@ -7,6 +7,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::{report, terminal};
 use crate::compare::{self, Side};
+use crate::gradebook::canonical;
 use crate::owner::Owner;
 use crate::report::safe;
 
@@ -19,11 +20,15 @@ pub struct DiffOptions {
     /// The one that it is compared with
     #[arg(value_name = "B")]
     after: String,
+    /// Name what differs in anything but times and hosts, too: documents, commits, rules
+    #[arg(long)]
+    bytes: bool,
 }
 
 /// Says whose grade changed, and why. The exit code is that of `diff`: 1 where something changed.
 pub fn diff(options: &DiffOptions) -> Result<ExitCode, Failure> {
-    let (before, after) = (side(&options.before)?, side(&options.after)?);
+    let (before, before_text) = side(&options.before, options.bytes)?;
+    let (after, after_text) = side(&options.after, options.bytes)?;
     let changes = compare::changes(&before, &after);
     let mut text = String::new();
     for change in &changes {
@@ -38,11 +43,24 @@ pub fn diff(options: &DiffOptions) -> Result<ExitCode, Failure> {
         0 => "no grade changed\n".to_owned(),
         count => format!("{count} grades changed\n"),
     });
+    let mut same = changes.is_empty();
+    if options.bytes {
+        let differ = before_text.lines().zip(after_text.lines()).filter(|(one, other)| one != other).count()
+            + before_text.lines().count().abs_diff(after_text.lines().count());
+        same &= differ == 0;
+        text.push_str(&match differ {
+            0 => "they are the same, byte for byte, but for times and hosts\n".to_owned(),
+            count => {
+                format!("{count} submissions, or what was asked for, differ in something besides times and hosts\n")
+            }
+        });
+    }
     terminal::print(&text)?;
-    Ok(if changes.is_empty() { ExitCode::SUCCESS } else { Owner::Submission.exit_code().into() })
+    Ok(if same { ExitCode::SUCCESS } else { Owner::Submission.exit_code().into() })
 }
 
-fn side(named: &str) -> Result<Side, Failure> {
+/// A run, and its text where it is asked for.
+fn side(named: &str, with_text: bool) -> Result<(Side, String), Failure> {
     let (path, run) = match named.rsplit_once('#') {
         Some((path, number)) if !std::path::Path::new(named).exists() => {
             let run = number.parse::<i64>();
@@ -54,5 +72,6 @@ fn side(named: &str) -> Result<Side, Failure> {
     };
     let gradebook = report::open(std::path::Path::new(path))?;
     let run = gradebook.run(run)?;
-    Ok(Side::read(&gradebook, run)?)
+    let text = if with_text { canonical(&gradebook, run.id)? } else { String::new() };
+    Ok((Side::read(&gradebook, run)?, text))
 }

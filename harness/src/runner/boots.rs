@@ -82,6 +82,13 @@ impl Run<'_> {
         if let Some(image) = reference_image.as_ref().filter(|_| !same) {
             due.push((Side::Reference, image, compared.clone()));
         }
+        let mut own = Boots::new();
+        for (side, _, plan) in &mut due {
+            let boots = if *side == Side::Reference { &mut reference } else { &mut own };
+            let kept = |planned: &Planned| Some((planned.id.clone(), self.kept_boot(*side, planned)?));
+            boots.extend(plan.iter().filter_map(kept));
+            plan.retain(|planned| !boots.contains_key(&planned.id));
+        }
         self.stage.begin("the sessions were booted");
         listener.event(&Event::BootsPlanned(due.iter().map(|(_, _, plan)| plan.len()).sum()));
 
@@ -127,7 +134,6 @@ impl Run<'_> {
             }
         }
         drop(tell);
-        let mut own = Boots::new();
         while let Some(happened) = told.recv().await {
             match happened {
                 Happened::Started(id) => listener.event(&Event::BootStarted(&id)),
@@ -155,6 +161,12 @@ impl Run<'_> {
 
     fn is_compared(&self, planned: &Planned) -> bool {
         plan::is_compared(self.job.lab, self.job.wanted, &planned.session)
+    }
+
+    /// A boot that was over when a grader was killed at the same run.
+    fn kept_boot(&self, side: Side, planned: &Planned) -> Option<Booted> {
+        let kept = self.job.folder?.kept_boot(&planned.id, side == Side::Reference);
+        kept.filter(|booted| !is_ours(booted))
     }
 
     fn keep_boot(&mut self, finished: &Finished) -> Result<(), RunError> {
