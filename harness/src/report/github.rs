@@ -130,7 +130,7 @@ fn annotations(grade: &Grade) -> Vec<Annotation<'_>> {
             let mut seen = BTreeSet::new();
             for session in &grade.sessions {
                 let Some(found) = &session.problem else { continue };
-                if seen.insert((&found.place.file, found.place.line, &found.message)) {
+                if seen.insert((&found.place.file, found.place.line)) {
                     let title = format!("{} in session {}", found.kind, session.id);
                     all.push(error(Some(found), title, found.message.clone()));
                 }

@@ -3,8 +3,8 @@
 //! What a submission had a hand in stands in code blocks and code spans only, where nothing is markup, no address
 //! becomes a link, and nobody is mentioned.
 
-use super::{safe, table, terminal};
-use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Verdict};
+use super::{map, safe, table, terminal};
+use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Problem, SessionFinding, Verdict};
 
 /// Lines that a block has at the most; the log and the run's folder have all.
 const MOST_LINES: usize = 80;
@@ -39,6 +39,7 @@ fn sections(grade: &Grade) -> Vec<String> {
     let mut sections = vec![head(grade)];
     sections.extend(build(grade));
     sections.push(checks(grade));
+    sections.extend(grade.sessions.iter().find_map(stopped));
     sections.extend(first.and_then(first_operation));
     sections.extend(grade.sessions.iter().filter_map(throughput));
     sections.extend(tables(grade));
@@ -69,8 +70,9 @@ fn build(grade: &Grade) -> Option<String> {
         Build::Refused { reason, diagnostics, .. } => ("It was not built", reason, diagnostics.as_str()),
         Build::Error { reason } => ("The grader could not build it; that is no fault of yours", reason, ""),
     };
-    let mut text = format!("### {heading}\n\n{}\n", block(reason.lines(), "text"));
-    if !diagnostics.is_empty() {
+    let mut text = format!("### {heading}\n\n{}\n\n", code(reason));
+    // What is in the reason already needs no block of its own.
+    if !diagnostics.is_empty() && !reason.contains(diagnostics.trim_end()) {
         text.push_str(&format!("{}\n", block(diagnostics.lines(), "text")));
     }
     Some(text)
@@ -95,16 +97,39 @@ fn checks(grade: &Grade) -> String {
     text
 }
 
+/// The line of the student's own at which a session ended.
+fn stopped(session: &GradedSession) -> Option<String> {
+    let Problem { place, message, .. } = session.problem.as_ref()?;
+    let place = format!("{}:{}", place.file, place.line);
+    Some(format!("### Where it stopped\n\nSession {}, {}: {}\n\n", code(&session.id), code(&place), code(message)))
+}
+
 /// The first violated rule, with the operation that shows it.
 fn first_operation(check: &GradedCheck) -> Option<String> {
     let Verdict::Fail { findings, .. } = &check.verdict else { return None };
-    let lines = terminal::explanation(findings.first()?);
-    Some(format!(
-        "### The first operation that went wrong\n\nIn check {}: {}\n\n{}\n",
-        code(&check.id),
+    let SessionFinding { session, finding } = findings.first()?;
+    let mut text = format!(
+        "### The first operation that went wrong\n\n{}\n\nIn check {}, session {}:\n\n",
         plain(&check.title),
-        block(lines.iter().map(String::as_str), "text")
-    ))
+        code(&check.id),
+        code(session)
+    );
+    // In a table, long lines are wrapped; in a block they are not.
+    let rows = [
+        ("asked", &finding.asked),
+        ("answered", &finding.answered),
+        ("expected", &finding.expected),
+        ("because", &finding.why),
+    ];
+    text.push_str(&format!("| operation {} | {} |\n| --- | --- |\n", finding.operation, cell(&finding.who)));
+    rows.iter().for_each(|(name, said)| text.push_str(&format!("| {name} | {} |\n", cell(said))));
+    text.push('\n');
+    if let Some(map) = &finding.map {
+        let drawn = map::draw(map);
+        let lines = std::iter::once(map::LEGEND).chain(drawn.iter().map(String::as_str));
+        text.push_str(&format!("{}\n", block(lines, "text")));
+    }
+    Some(text)
 }
 
 fn throughput(session: &GradedSession) -> Option<String> {
@@ -172,7 +197,10 @@ fn ignored(grade: &Grade) -> Option<String> {
 fn foot(grade: &Grade) -> String {
     let again = block(std::iter::once(grade.reproduce.as_str()), "console");
     let confined = grade.confinement.as_ref().map(|confined| format!("Confined: {}\n\n", plain(&confined.to_string())));
-    format!("The same again, in a clone of the repository:\n\n{again}\n{}", confined.unwrap_or_default())
+    format!(
+        "The same again, in a clone of the repository with this branch:\n\n{again}\n{}",
+        confined.unwrap_or_default()
+    )
 }
 
 /// A part that is shown when it is asked for. Both titles are ours.

@@ -59,6 +59,9 @@ impl Value {
     }
 }
 
+/// The most levels of values within values. Each takes some 30 KiB of a stack in a build for debugging.
+const DEEPEST: usize = 24;
+
 /// Reads YAML into a tree.
 ///
 /// # Errors
@@ -68,6 +71,7 @@ pub fn parse(source: &str) -> Result<Node, Box<Defect>> {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         with_snippet: false,
+        budget: serde_yaml::budget! { max_depth: DEEPEST },
     };
     let tree: Spanned<RawValue> = serde_yaml::from_str_with_options(source, options).map_err(|error| {
         let at = error.location().map_or(0..0, |location| span(source, &location));

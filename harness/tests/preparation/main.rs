@@ -3,6 +3,7 @@
 mod build;
 mod confinement;
 mod console_file;
+mod damaged;
 mod fake;
 mod git;
 mod hostile_trees;

@@ -46,6 +46,9 @@ fn a_panic_comes_before_lost_points_and_the_greatest_loss_before_others() {
 fn one_panic_in_many_sessions_is_one_annotation() {
     let mut grade = samples::failed();
     grade.sessions = vec![grade.sessions[0].clone(); 5];
+    for (hart, session) in grade.sessions.iter_mut().enumerate() {
+        session.problem = Some(samples::problem("panic", 41, &format!("the kernel panicked on hart {hart}")));
+    }
     assert_eq!(lines_of(&grade, "error").iter().filter(|line| line.contains("panic")).count(), 1);
 }
 
