@@ -24,14 +24,14 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 
 /// How an input is damaged.
 #[derive(Debug, Clone)]
-enum Damage {
+pub enum Damage {
     Flip(Index, u8),
     Insert(Index, Vec<u8>),
     Cut(Index, Index),
     Repeat(Index, Index, usize),
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub fn damage() -> impl Strategy<Value = Damage> {
     // What means something to one of the readers, and what means something to nobody.
     let words = prop::sample::select(vec![
         "\n",
@@ -81,7 +81,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 /// The input after the damage; never much larger.
-fn damaged(mut bytes: Vec<u8>, damage: &[Damage]) -> Vec<u8> {
+pub fn damaged(mut bytes: Vec<u8>, damage: &[Damage]) -> Vec<u8> {
     const LARGEST: usize = 1 << 16;
     for one in damage {
         let at = |index: &Index| index.index(bytes.len() + 1);

@@ -21,7 +21,7 @@ fn branch(fake: &Fake, folder: &Path) -> Result<Submission, SubmissionError> {
 }
 
 /// A tree with these entries, whatever their names: not even Git would make it.
-fn tree(repository: &Repository, entries: &[(&str, &[u8], Oid)]) -> Oid {
+pub fn tree(repository: &Repository, entries: &[(&str, &[u8], Oid)]) -> Oid {
     let mut bytes = Vec::new();
     let mut entries = entries.to_vec();
     // Git looks for names by halves.
@@ -33,7 +33,7 @@ fn tree(repository: &Repository, entries: &[(&str, &[u8], Oid)]) -> Oid {
 }
 
 /// Makes the branch `answer` a commit of this tree.
-fn commit_tree(repository: &Repository, tree: Oid) -> Oid {
+pub fn commit_tree(repository: &Repository, tree: Oid) -> Oid {
     let text = format!("tree {tree}\nauthor A <a@b> 0 +0000\ncommitter A <a@b> 0 +0000\n\nWork\n");
     let commit = repository.odb().unwrap().write(ObjectType::Commit, text.as_bytes()).unwrap();
     repository.reference("refs/heads/answer", commit, true, "").unwrap();

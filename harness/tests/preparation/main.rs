@@ -9,3 +9,4 @@ mod git;
 mod hostile_trees;
 mod lab_file;
 mod submission;
+mod thousand;
