@@ -20,8 +20,11 @@ use grader::session::{Boot, Stop, Transcript};
 use grader::subject::{SUBJECTS, heap};
 use grader::{oracle, report};
 
+/// Takes bytes, and panics where it does not hold of them.
+pub type Property = fn(&[u8]);
+
 /// All properties, by the names of their corpora.
-pub const ALL: [(&str, fn(&[u8])); 7] = [
+pub const ALL: [(&str, Property); 7] = [
     ("framer", framer),
     ("record", record),
     ("ktap", ktap),
