@@ -5,6 +5,7 @@ mod c_fork;
 mod c_harts;
 mod c_kernel;
 mod c_umalloc;
+mod cheats;
 mod command;
 mod confinement;
 mod console;

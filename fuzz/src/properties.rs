@@ -127,12 +127,14 @@ pub fn transcript(serial: &[u8], stop: Stop) -> Transcript {
         output_limit: 2 << 20,
         last_words: Vec::new(),
         dialogue: None,
+        witness: None,
     };
     Transcript {
         boot,
         serial: serial.to_vec(),
         exchanges: Vec::new(),
         stop,
+        seen: None,
         wall: Duration::ZERO,
         processor: Duration::ZERO,
     }

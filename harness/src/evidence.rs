@@ -7,7 +7,7 @@ use crate::lab::{Rule, SessionId};
 use crate::oracle::{Findings, Judgement};
 use crate::owner::Owner;
 use crate::serial::reading::Reading;
-use crate::subject::{self, Weighed, Weighing};
+use crate::subject::{self, Quantity, Weighed, Weighing};
 
 /// One boot, weighed.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Evidence<'a> {
     pub weighed: Weighed,
     /// What was read off the console.
     pub figures: Figures,
+    /// The kernel was asked for a trace, or traces whatever it is asked.
+    pub traced: bool,
 }
 
 /// Why a boot proves nothing in the submission's favour.
@@ -41,12 +43,14 @@ impl<'a> Evidence<'a> {
         typed: &[Command],
         reading: &'a Reading,
         oracles: &[&str],
+        traced: bool,
     ) -> Self {
         let mut weighed = subject::weigh(&Weighing { script: &script, reading, oracles });
         let figures = Figures::read(typed, reading);
         weighed.figures.extend(figures.found.clone());
         weighed.tables.extend(figures.table.clone());
-        Self { boot, script, reading, weighed, figures }
+        let traced = traced && script.iter().any(|line| subject::draws(line));
+        Self { boot, script, reading, weighed, figures, traced }
     }
 
     /// What an oracle's rules find in the trace.
@@ -79,11 +83,35 @@ impl<'a> Evidence<'a> {
         if let Some(damage) = reading.distrust() {
             return submission(format!("session {}: the records are damaged at {damage}", self.boot));
         }
+        if let Some(doubt) = self.doubt_of_witness() {
+            return Some(doubt);
+        }
         if !reading.trace_is_whole() {
             return submission(format!("session {}: operations are missing from the trace", self.boot));
         }
         let departure = self.weighed.departure.as_ref()?;
         submission(format!("session {}: {departure}", self.boot))
+    }
+
+    /// Why what was reported is not what happened, as whoever watched from outside saw it.
+    pub fn doubt_of_witness(&self) -> Option<Doubt> {
+        let dispute = self.reading.dispute.as_ref()?;
+        let reason = format!("session {}: what the guest reports is not what was seen of it: {dispute}", self.boot);
+        Some(Doubt { owner: Owner::Submission, reason })
+    }
+
+    /// Whether somebody watched from outside, and saw what was reported.
+    pub fn is_witnessed(&self) -> bool {
+        self.reading.seen.is_some() && self.reading.dispute.is_none()
+    }
+
+    /// A figure, worked out again from the instructions that were counted from outside. None without a witness, and
+    /// none with several harts, on which an operation is not one piece.
+    pub fn counted(&self, metric: &str) -> Option<Quantity> {
+        let seen = self.reading.seen.as_ref().filter(|seen| seen.noted.iter().all(|noted| noted.hart == 0))?;
+        let recounted = seen.recount(self.reading)?;
+        let weighed = subject::weigh(&Weighing { script: &self.script, reading: &recounted, oracles: &[] });
+        weighed.figures.get(metric).copied()
     }
 
     /// Why the programs of the script did not all end well.
@@ -122,6 +150,9 @@ impl<'a> Evidence<'a> {
         }
         if let Some(damage) = self.reading.distrust() {
             return submission(format!("session {boot}: the records are damaged at {damage}"));
+        }
+        if let Some(doubt) = self.doubt_of_witness() {
+            return Some(doubt);
         }
         ending.owner().and_then(|_| submission(format!("session {boot}: {ending}")))
     }

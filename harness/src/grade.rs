@@ -38,6 +38,9 @@ pub struct Grade {
     /// What builders and QEMU were confined with; absent where none was started.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub confinement: Option<Confined>,
+    /// Whether boots were watched from outside; absent where none was started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub witness: Option<Watched>,
     /// Only a part of the lab was run (`--check`, `--session`); the points say nothing of the whole.
     pub partial: bool,
     /// The points of all checks that were run together.
@@ -312,6 +315,9 @@ pub struct GradedSession {
     /// Damage to the serial line's records.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub damage: Vec<String>,
+    /// Whether what it reports was seen to happen from outside; absent where nobody watched.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub witnessed: Option<bool>,
     /// Operations in the trace.
     pub operations: u64,
     /// Guest instructions per operation, by phase.
@@ -416,6 +422,43 @@ pub struct Figure {
     pub full: f64,
     /// What earns nothing; less is better, unless this is below `full`.
     pub zero: f64,
+    /// What the witness outside of the guest says of it, where it is of instructions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub witness: Option<Witness>,
+}
+
+/// What the witness outside of the guest says of a figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "says")]
+pub enum Witness {
+    /// The same, but for one per cent at the most.
+    Agrees {
+        /// The figure, of the instructions that it counted.
+        value: f64,
+    },
+    /// Something else: the figure earns nothing.
+    Disputes {
+        /// As above.
+        value: f64,
+    },
+    /// Nothing.
+    Missing {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Whether boots were watched from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Watched {
+    /// Those of kernels whose trusted code has marks.
+    Available,
+    /// None was.
+    Missing {
+        /// Why not.
+        why: String,
+    },
 }
 
 impl Figure {
@@ -463,6 +506,7 @@ mod tests {
             reference: Some(2.0),
             full: 1.25,
             zero: 6.0,
+            witness: None,
         }
     }
 

@@ -77,7 +77,9 @@ fn weigh<'a>(plan: &[Planned], boots: &'a Boots, checks: &[&Check]) -> Weighed<'
                     let asked = checks.iter().filter(|check| check.sessions.contains(&planned.session));
                     let oracles: BTreeSet<&str> = asked.filter_map(|check| oracle_of(&check.judge)).collect();
                     let oracles: Vec<&str> = oracles.into_iter().collect();
-                    Ok(Evidence::weigh(planned.id.clone(), planned.script.clone(), &planned.typed, reading, &oracles))
+                    let (id, script) = (planned.id.clone(), planned.script.clone());
+                    let traced = !planned.options.untraced;
+                    Ok(Evidence::weigh(id, script, &planned.typed, reading, &oracles, traced))
                 }
             };
             Some((planned.id.clone(), evidence))
@@ -164,6 +166,7 @@ fn session(
         again: 0,
         excerpt: Vec::new(),
         damage: Vec::new(),
+        witnessed: None,
         operations: 0,
         phases,
         reference,
@@ -180,6 +183,7 @@ fn session(
             graded.ending = ending_word(reading);
             graded.explanation = reading.ending.to_string();
             graded.damage = reading.damage.iter().map(ToString::to_string).collect();
+            graded.witnessed = reading.seen.as_ref().map(|_| evidence.is_witnessed());
             graded.operations = evidence.weighed.operations;
             if let Some(Booted::Ran { places, .. }) = boots.get(&planned.id) {
                 graded.excerpt = excerpt::of(reading, places);

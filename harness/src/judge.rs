@@ -1,11 +1,12 @@
 //! From evidence to verdicts: one check at a time, with nothing but what its sessions show.
 
 use crate::evidence::{Doubt, Evidence};
-use crate::grade::{Figure, GradedCheck, Points, Score, SessionFinding, Verdict};
+use crate::grade::{Figure, GradedCheck, Points, Score, SessionFinding, Verdict, Witness};
 use crate::lab::console::Said;
-use crate::lab::{Bound, Check, Judge, Rule};
+use crate::lab::{Bound, Check, Judge, Proof, Rule};
 use crate::owner::Owner;
 use crate::serial::ktap::Status;
+use crate::serial::record::Outcome;
 use crate::subject::Quantity;
 
 /// The most findings that a check explains, over all its sessions.
@@ -29,6 +30,8 @@ pub fn judge(check: &Check, exhibits: &Exhibits<'_>) -> GradedCheck {
         }
         plain => (by_boots(plain, exhibits).err().unwrap_or(Verdict::Pass), None),
     };
+    let proof = proof_of(check, exhibits, figure.as_ref());
+    let (verdict, figure) = if_proven_enough(check, proof, verdict, figure);
     let earned = match (&verdict, &figure) {
         (Verdict::Pass, _) => max,
         (Verdict::Fail { .. }, Some(figure)) => max.share(figure.share()),
@@ -37,12 +40,50 @@ pub fn judge(check: &Check, exhibits: &Exhibits<'_>) -> GradedCheck {
     GradedCheck {
         id: check.id.0.clone(),
         title: check.title.clone(),
-        proof: check.proof,
+        proof,
         visibility: check.visibility,
         sessions: check.sessions.iter().map(|session| session.0.clone()).collect(),
         points: Score { earned, max },
         verdict,
         figure,
+    }
+}
+
+/// What the verdict rests on, with what was seen from outside.
+fn proof_of(check: &Check, exhibits: &Exhibits<'_>, figure: Option<&Figure>) -> Proof {
+    let witnessed = !exhibits.boots.is_empty()
+        && exhibits.boots.iter().all(|boot| boot.is_ok_and(|boot| boot.is_witnessed()))
+        && figure.is_none_or(|figure| matches!(figure.witness, Some(Witness::Agrees { .. })));
+    match check.proof {
+        Proof::Trace | Proof::Ending if witnessed => Proof::Witnessed,
+        proof => proof,
+    }
+}
+
+/// Where the lab asks for more than a pass rests on, it is none; nor a failure, since it is our witness that is missing.
+fn if_proven_enough(
+    check: &Check,
+    proof: Proof,
+    verdict: Verdict,
+    figure: Option<Figure>,
+) -> (Verdict, Option<Figure>) {
+    let least = check.least_proof.filter(|least| proof.strength() < least.strength());
+    let (Some(least), true) = (least, earns(&verdict, figure.as_ref())) else { return (verdict, figure) };
+    let missing = match figure.as_ref().and_then(|figure| figure.witness.as_ref()) {
+        Some(Witness::Missing { why }) => format!(": {why}"),
+        _ => String::new(),
+    };
+    let reason =
+        format!("the lab demands that it is {}, and here it rests on {}{missing}", least.name(), proof.words());
+    (Verdict::Error { reason }, None)
+}
+
+/// Whether points come of it.
+fn earns(verdict: &Verdict, figure: Option<&Figure>) -> bool {
+    match verdict {
+        Verdict::Pass => true,
+        Verdict::Fail { .. } => figure.is_some_and(|figure| figure.share() > 0.0),
+        Verdict::Error { .. } | Verdict::Skipped { .. } => false,
     }
 }
 
@@ -120,6 +161,9 @@ fn by_ktap(pattern: &regex::Regex, boot: &Evidence<'_>) -> Result<(), Verdict> {
     let reading = &boot.reading;
     let ending = &reading.ending;
     let fail = |reason: String| Err(blame(ending.owner(), format!("session {}: {reason}", boot.boot)));
+    if let Some(doubt) = boot.doubt_of_witness() {
+        return Err(doubt.into());
+    }
     let mut matched = 0;
     for document in &reading.ktap {
         if let Some(problem) = document.what.problems.first() {
@@ -131,6 +175,11 @@ fn by_ktap(pattern: &regex::Regex, boot: &Evidence<'_>) -> Result<(), Verdict> {
                 continue;
             }
             matched += 1;
+            // Whoever can print a result can power the machine off behind it.
+            let ended = document.program.and_then(|program| reading.programs[program].end.as_ref());
+            if !ended.is_some_and(|end| matches!(end.outcome, Outcome::Exited(_))) {
+                return fail(format!("\"{name}\" was reported, but its program did not end; {ending}"));
+            }
             if test.status != Status::Passed {
                 let why = if test.note.is_empty() { test.diagnostics.join("; ") } else { test.note.clone() };
                 let separator = if why.is_empty() { "" } else { ": " };
@@ -138,13 +187,21 @@ fn by_ktap(pattern: &regex::Regex, boot: &Evidence<'_>) -> Result<(), Verdict> {
             }
         }
     }
-    if matched == 0 { fail(format!("no result matches {pattern}; {ending}")) } else { Ok(()) }
+    if matched == 0 {
+        return fail(format!("no result matches {pattern}; {ending}"));
+    }
+    // It counts where the program did its work.
+    let doubt = if boot.traced { boot.doubt_of_trace() } else { None };
+    doubt.map_or(Ok(()), |doubt| Err(doubt.into()))
 }
 
 fn by_console(said: &Said, boot: &Evidence<'_>) -> Result<(), Verdict> {
     let reading = boot.reading;
     let ending = &reading.ending;
     let fail = |reason: String| Err(blame(ending.owner(), format!("session {}: {reason}", boot.boot)));
+    if let Some(doubt) = boot.doubt_of_witness() {
+        return Err(doubt.into());
+    }
     let (text, place, ended) = match &said.after {
         None => {
             let lines: Vec<&str> = reading.console.iter().map(|line| line.what.as_str()).collect();
@@ -205,6 +262,15 @@ fn by_metric(
         return Err(doubt.into());
     }
     let Quantity { value, unit } = figure_of(metric, &boots).ok_or_else(|| missing(metric, &boots))?;
+    let witness = witness_of(metric, value, unit, &boots);
+    if let Some(Witness::Disputes { value: seen }) = witness {
+        let reason = format!(
+            "{metric} is {} {unit} by the guest's report, and {} as counted from outside; a figure that the witness disputes earns nothing",
+            short(value),
+            short(seen)
+        );
+        return Err(blame(None, reason));
+    }
     let (full, zero) = bounds;
     let reference = match full {
         Bound::Ratio(_) => Some(reference_of(metric, exhibits)?),
@@ -217,6 +283,7 @@ fn by_metric(
         reference,
         full: full.number(),
         zero: zero.number(),
+        witness,
     };
     if figure.share() >= 1.0 {
         return Ok((Verdict::Pass, Some(figure)));
@@ -226,6 +293,32 @@ fn by_metric(
     });
     let reason = format!("{metric} is {} {unit}{beside}; {full} earns all points, {zero} or worse none", short(value));
     Ok((blame(None, reason), Some(figure)))
+}
+
+/// How far a figure may be from what was counted outside, as a share of it: counters that are read at slightly other
+/// moments, and instructions that trap.
+const TOLERANCE: f64 = 0.01;
+
+/// What the witness says of a figure of instructions; nothing of others.
+fn witness_of(metric: &str, value: f64, unit: &str, boots: &[&Evidence<'_>]) -> Option<Witness> {
+    let boot = boots.first()?;
+    if !boot.weighed.figures.get(metric).is_some_and(|_| is_of_instructions(unit)) {
+        return None;
+    }
+    if boot.reading.seen.is_none() {
+        return Some(Witness::Missing { why: "nobody watched this boot from outside".to_owned() });
+    }
+    let Some(Quantity { value: seen, .. }) = boot.counted(metric) else {
+        let why = "operations on several harts cannot be counted one by one from outside".to_owned();
+        return Some(Witness::Missing { why });
+    };
+    let near = (value - seen).abs() <= TOLERANCE * value.abs().max(seen.abs());
+    Some(if near { Witness::Agrees { value: seen } } else { Witness::Disputes { value: seen } })
+}
+
+/// Whether a figure is of instructions, or of a ratio of such.
+fn is_of_instructions(unit: &str) -> bool {
+    unit.contains("instructions") || unit.starts_with("times ")
 }
 
 /// The verdict on a figure that is not there.

@@ -55,5 +55,6 @@ pub mod supervised;
 pub mod symbols;
 pub mod trace;
 pub mod visible;
+pub mod witness;
 pub mod write;
 pub mod yaml;

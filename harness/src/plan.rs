@@ -122,6 +122,7 @@ impl Planned {
             deadline: session.deadline,
             output_limit: session.output_limit,
             last_words: kind.last_words.clone(),
+            witness: None,
         })
     }
 

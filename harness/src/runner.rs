@@ -7,6 +7,7 @@ mod opening;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +18,7 @@ use crate::confinement::Confinement;
 use crate::confinement::policy::{Policy, Unconfined};
 use crate::course::{Course, CourseError};
 use crate::event::{Event, Listener};
-use crate::grade::{Build, Confined, Grade, Times};
+use crate::grade::{Build, Confined, Grade, Times, Watched};
 use crate::grading::{self, Boots};
 use crate::image::Toolchain;
 use crate::kind::Kind;
@@ -28,6 +29,7 @@ use crate::run_folder::{RunFolder, RunFolderError};
 use crate::seed::{Choice, Seed};
 use crate::source_tree::{Overlay, SourceTree, SourceTreeError};
 use crate::submission::Submission;
+use crate::witness;
 pub use opening::submission_of;
 pub use turns::Turns;
 
@@ -148,6 +150,8 @@ struct Run<'a> {
     seed: Seed,
     plan: Vec<Planned>,
     confinement: Confinement,
+    /// The plugin that boots are watched with, where QEMU can load it.
+    witness: Option<PathBuf>,
     stage: Arc<Stage>,
     /// How many times a session was booted again.
     again: BTreeMap<String, u32>,
@@ -222,6 +226,7 @@ impl<'a> Run<'a> {
             seed,
             plan,
             confinement: Confinement::none(),
+            witness: None,
             stage: Arc::default(),
             again: BTreeMap::new(),
             clock,
@@ -272,6 +277,12 @@ impl<'a> Run<'a> {
             (Ok(qemu), Ok(toolchain)) => {
                 grade.tools.qemu = qemu.version;
                 grade.tools.compiler = first_line(&toolchain.verbose);
+                let witness = witness::library::find(job.cache, &job.kind.qemu.program).await;
+                grade.witness = Some(match &witness {
+                    Ok(_) => Watched::Available,
+                    Err(error) => Watched::Missing { why: error.to_string() },
+                });
+                self.witness = witness.ok();
                 Some(toolchain)
             }
             (Err(error), _) => {

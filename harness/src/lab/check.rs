@@ -86,6 +86,11 @@ fn read_check(
             seen.iter().map(|(name, _)| name.as_str()).filter(|name| id.as_deref() != Some(name)).collect();
         items.iter().filter_map(|item| reader.known(item, "check further up", &above)).map(str::to_owned).collect()
     });
+    let least_node = fields.optional("proof");
+    let least_proof = least_node.map(|node| {
+        let name = reader.known(node, "kind of proof", &Proof::ALL.map(Proof::name))?;
+        Proof::ALL.into_iter().find(|proof| proof.name() == name)
+    });
     let judged = read_judge(&mut fields, reader, judges, &read);
     reader.finish(fields);
 
@@ -116,9 +121,31 @@ fn read_check(
         Judge::Ktap(_) => Proof::GuestChecks,
         Judge::Ends => Proof::Ending,
     };
+    if let (Some(node), Some(Some(least))) = (least_node, least_proof) {
+        // The witness can confirm what is reported; what is judged by something weaker stays that.
+        let most = match proof {
+            Proof::Trace | Proof::Ending => Proof::Witnessed,
+            weaker => weaker,
+        };
+        if most.strength() < least.strength() {
+            let text = format!("it can never be {}: it rests on {} at the most", least.name(), most.words());
+            reader.note(node.at.clone(), Problem::Conflict(text));
+        }
+    }
     let points = u32::try_from(points?).ok()?;
     let needs: Vec<CheckId> = needs.into_iter().map(CheckId).collect();
-    Some(Check { id: CheckId(id?), kernels, title, sessions: names?, judge, needs, proof, visibility, points })
+    Some(Check {
+        id: CheckId(id?),
+        kernels,
+        title,
+        sessions: names?,
+        judge,
+        needs,
+        proof,
+        least_proof: least_proof.flatten(),
+        visibility,
+        points,
+    })
 }
 
 fn read_names(

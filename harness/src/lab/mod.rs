@@ -204,10 +204,12 @@ pub struct Check {
     pub judge: Judge,
     /// Checks that must pass for this one to count: for what proves little on its own.
     pub needs: Vec<CheckId>,
-    /// What it rests on.
+    /// What it rests on at the least.
     pub proof: Proof,
     /// Who may see what came of it.
     pub visibility: Visibility,
+    /// What a pass must rest on, where the lab demands that.
+    pub least_proof: Option<Proof>,
     /// What it is worth.
     pub points: u32,
 }
@@ -234,6 +236,8 @@ impl Visibility {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
+    /// As the next two, and whoever watched the machine from outside saw what was reported.
+    Witnessed,
     /// A trace of operations drawn from a seed, judged on the host, or a figure of it.
     #[default]
     Trace,
@@ -243,6 +247,43 @@ pub enum Proof {
     GuestChecks,
     /// Lines of the console that match a pattern, and nothing stronger.
     ConsolePattern,
+}
+
+impl Proof {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Witnessed, Self::Trace, Self::Ending, Self::GuestChecks, Self::ConsolePattern];
+
+    /// Its name, as lab.yaml and the grade have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Witnessed => "witnessed",
+            Self::Trace => "trace",
+            Self::Ending => "ending",
+            Self::GuestChecks => "guest-checks",
+            Self::ConsolePattern => "console-pattern",
+        }
+    }
+
+    /// What that is, in words that follow "rests on".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Witnessed => "what was seen from outside",
+            Self::Trace => "a trace",
+            Self::Ending => "how programs and machine ended",
+            Self::GuestChecks => "the guest's own checks",
+            Self::ConsolePattern => "a pattern on the console",
+        }
+    }
+
+    /// How hard it is to fake; more is harder.
+    pub const fn strength(self) -> u8 {
+        match self {
+            Self::ConsolePattern => 0,
+            Self::GuestChecks | Self::Ending => 1,
+            Self::Trace => 2,
+            Self::Witnessed => 3,
+        }
+    }
 }
 
 /// How a check is judged.

@@ -87,8 +87,11 @@ fn case(grade: &Grade, check: &GradedCheck) -> TestCase {
     let submission = grade.submission.repository.as_deref().unwrap_or("reference");
     case.set_classname(&safe::xml(&format!("{submission}.{}", grade.lab.id)));
     case.set_system_out(&safe::xml(&format!(
-        "{} of {} points: {}",
-        check.points.earned, check.points.max, check.title
+        "{} of {} points: {}; it rests on {}",
+        check.points.earned,
+        check.points.max,
+        check.title,
+        check.proof.words()
     )));
     case.build()
 }

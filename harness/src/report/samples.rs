@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::confinement::Protection;
 use crate::grade::{
     Build, Confined, Figure, Grade, GradedCheck, GradedLab, GradedSession, GradedSubmission, Points, Problem, SCHEMA,
-    Score, SessionFinding, Times, Tools, Verdict,
+    Score, SessionFinding, Times, Tools, Verdict, Watched, Witness,
 };
 use crate::image::Place;
 use crate::lab::{Proof, Visibility};
@@ -49,6 +49,7 @@ pub fn saying(text: &str) -> Grade {
         again: 1,
         excerpt: text.lines().map(str::to_owned).collect(),
         damage: vec![words()],
+        witnessed: Some(false),
         operations: 1000,
         phases: BTreeMap::from([("mixed".to_owned(), instructions(96.0))]),
         reference: BTreeMap::from([("mixed".to_owned(), instructions(48.0))]),
@@ -94,6 +95,7 @@ pub fn saying(text: &str) -> Grade {
             in_force: BTreeMap::from([(Protection::Files, "Landlock".to_owned())]),
             missing: BTreeMap::from([(Protection::Disk, "it is a test".to_owned())]),
         }),
+        witness: Some(Watched::Missing { why: words() }),
         partial: false,
         points: Score { earned: checks.iter().map(|check| check.points.earned).sum(), max: Points::whole(34) },
         build: Build::Built { source: "01".repeat(32) },
@@ -124,6 +126,7 @@ pub fn check(id: &str, (earned, max): (f64, u32), verdict: Verdict) -> GradedChe
         reference: Some(48.0),
         full: 1.25,
         zero: 6.0,
+        witness: Some(Witness::Agrees { value: 96.0 }),
     });
     GradedCheck {
         id: id.to_owned(),

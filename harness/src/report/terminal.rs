@@ -4,7 +4,8 @@
 use console::Style;
 
 use super::{map, safe, table};
-use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Points, SessionFinding, Verdict};
+use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Points, SessionFinding, Verdict, Watched};
+use crate::lab::Proof;
 
 /// Lines of compiler output that are shown; the rest is in the run directory.
 const MOST_DIAGNOSTIC_LINES: usize = 60;
@@ -63,6 +64,7 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
     ignored(grade, theme, &mut lines);
     lines.push(String::new());
     lines.extend(grade.confinement.iter().map(|confined| format!("{:>12} {confined}", "Confined")));
+    lines.extend(attested(grade).map(|attested| format!("{:>12} {attested}", "Attested")));
     lines.push(total(grade, theme));
     let mut text = lines.join("\n");
     text.push('\n');
@@ -223,6 +225,23 @@ fn ignored(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
     let heading = "changed in vain, since the lab takes these from the course:";
     lines.push(theme.bold.apply_to(heading).to_string());
     lines.extend(grade.submission.ignored.iter().map(|path| format!("  {}", safe::line(path))));
+}
+
+/// What the verdicts rest on, strongest first, in one line.
+fn attested(grade: &Grade) -> Option<String> {
+    let by = |proof: Proof| {
+        let checks = grade.checks.iter().filter(|check| check.proof == proof);
+        let names: Vec<&str> = checks.map(|check| check.id.as_str()).collect();
+        let all = names.len() == grade.checks.len();
+        let names = if all { "all".to_owned() } else { names.join(", ") };
+        (!names.is_empty()).then(|| format!("{names} by {}", proof.words()))
+    };
+    let parts: Vec<String> = Proof::ALL.into_iter().filter_map(by).collect();
+    let missing = match &grade.witness {
+        Some(Watched::Missing { why }) => format!("; nobody watched from outside, since {}", safe::line(why)),
+        _ => String::new(),
+    };
+    (!parts.is_empty()).then(|| format!("{}{missing}", parts.join("; ")))
 }
 
 fn total(grade: &Grade, theme: &Theme) -> String {

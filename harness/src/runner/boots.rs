@@ -18,6 +18,7 @@ use crate::plan::{self, BootFiles, Planned};
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot, Stop};
 use crate::symbols::Symbols;
+use crate::witness::Watching;
 
 /// A boot that is over.
 struct Finished {
@@ -95,13 +96,20 @@ impl Run<'_> {
         let (tell, mut told) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for (side, image, plan) in due {
+            let of = if side == Side::Reference { "reference" } else { "own" };
+            let watching = self.watching(image, scratch.path().join(format!("{of}.watched")));
             for planned in plan {
-                let name = format!("{}-{}", if side == Side::Reference { "reference" } else { "own" }, planned.id);
-                let files = with_script(&kind, image, &planned, &scratch.path().join(name));
+                let name = scratch.path().join(format!("{of}-{}", planned.id));
+                let files = with_script(&kind, image, &planned, &name);
                 let boot = files.and_then(|files| {
                     planned
                         .boot(job.lab, &kind, &files)
                         .ok_or_else(|| format!("the lab has no session {}", planned.session))
+                });
+                let boot = boot.and_then(|boot| {
+                    let watching = watching.as_ref().map_err(String::clone)?;
+                    let station = watching.as_ref().map(|watching| watching.of_boot(name.with_extension("seen")));
+                    Ok(Boot { witness: station, ..boot })
                 });
                 // Harts under the parallel clock are threads; beside others they would not run side by side. What is
                 // typed at a console is judged by what comes back, however slowly.
@@ -157,6 +165,18 @@ impl Run<'_> {
         }
         self.clock.boots += from.elapsed();
         Ok((own, reference))
+    }
+
+    /// What boots of an image are watched with, if they can be.
+    fn watching(&self, image: &Image, input: PathBuf) -> Result<Option<Watching>, String> {
+        let Some(library) = &self.witness else { return Ok(None) };
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("read {}: {error}", path.display()));
+        let kernel = read(&image.kernel)?;
+        let programs = image.programs.values().map(read).collect::<Result<Vec<_>, _>>()?;
+        let are_known = self.job.kind.script == Script::Initrd;
+        let programs = are_known.then(|| programs.iter().map(Vec::as_slice));
+        let watching = Watching::prepare(library, &kernel, programs, input);
+        watching.map_err(|error| format!("have {} watched: {error}", image.kernel.display()))
     }
 
     fn is_compared(&self, planned: &Planned) -> bool {

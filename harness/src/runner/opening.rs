@@ -36,6 +36,7 @@ impl Run<'_> {
                 },
             },
             confinement: None,
+            witness: None,
             partial: job.wanted.len() < all,
             points: Score::default(),
             build: Build::Built { source: self.tree.digest.clone() },

@@ -19,6 +19,7 @@ use crate::session::sections::{self, Section};
 use crate::session::{Stop, Transcript};
 use crate::space_trace;
 use crate::trace::Operation;
+use crate::witness::Seen;
 
 /// Everything that a transcript says.
 ///
@@ -63,6 +64,12 @@ pub struct Reading {
     pub sections: Vec<Section>,
     /// What is wrong with the transcript itself, in order of lines.
     pub damage: Vec<Damage>,
+    /// Records that were read.
+    pub records: u64,
+    /// What was seen of the boot from outside, if anybody watched.
+    pub seen: Option<Seen>,
+    /// Why what is reported here is not what was seen, if it is not.
+    pub dispute: Option<String>,
 }
 
 impl Reading {
@@ -70,6 +77,10 @@ impl Reading {
     pub fn of(transcript: &Transcript) -> Self {
         let mut reading = reader::read(&transcript.serial, &transcript.stop, transcript.boot.output_limit);
         reading.sections = sections::of(transcript);
+        let sent = transcript.serial.len() as u64;
+        let seen = transcript.seen.as_ref();
+        reading.dispute = seen.and_then(|seen| seen.disputes(&reading, &transcript.stop, sent));
+        reading.seen = seen.cloned();
         if let (Ending::Overdue { command, limit, .. }, Some(dialogue)) =
             (&mut reading.ending, &transcript.boot.dialogue)
         {

@@ -37,6 +37,9 @@ pub(super) fn line(boot: &Boot, sandbox: bool) -> Option<(&str, Vec<OsString>)> 
     if !boot.initrd.as_os_str().is_empty() {
         arguments.extend(["-initrd".into(), boot.initrd.clone().into()]);
     }
+    if let Some(station) = &boot.witness {
+        arguments.extend(["-plugin".into(), station.option().into()]);
+    }
     if !boot.arguments.is_empty() {
         arguments.extend(["-append".into(), boot.arguments.clone().into()]);
     }

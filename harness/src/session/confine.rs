@@ -30,6 +30,10 @@ pub(super) fn confine(command: &mut Command, boot: &Boot, confinement: &Confinem
     read.extend(system::of_programs(boot.qemu.first().map(String::as_str)));
     read.extend([&boot.kernel, &boot.initrd].into_iter().filter(|path| path.is_file()).cloned());
     let mut write = system::writable();
+    if let Some(station) = &boot.witness {
+        read.extend([station.library.clone(), station.input.clone()]);
+        write.push(station.output.clone());
+    }
     // A disk is the boot's own copy, and named in an argument.
     write.extend(boot.disk.iter().cloned());
     let limits = Limits {

@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Clock, Deadline, SessionId};
+use crate::witness::{Seen, Station};
 use dialogue::{Dialogue, Exchange};
 
 pub use run::{BootError, Progress, run};
@@ -57,6 +58,9 @@ pub struct Boot {
     /// What is said over the console, if anything is; the boot ends with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialogue: Option<Dialogue>,
+    /// What it is watched with from outside, if it is.
+    #[serde(skip)]
+    pub witness: Option<Station>,
 }
 
 /// How the process of a boot came to its end, as seen from outside.
@@ -104,6 +108,8 @@ pub struct Transcript {
     pub exchanges: Vec<Exchange>,
     /// How it ended.
     pub stop: Stop,
+    /// What was seen of it from outside, if anybody watched.
+    pub seen: Option<Seen>,
     /// Wall time from start to end; no part of a verdict.
     pub wall: Duration,
     /// Processor time that QEMU used; no part of a verdict.

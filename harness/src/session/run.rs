@@ -20,6 +20,7 @@ use super::{Boot, Stop, Transcript, command};
 use crate::confinement::{self, Confinement};
 use crate::lab::SessionId;
 use crate::owner::Owner;
+use crate::witness::Station;
 
 /// How often new output is looked for, where nothing tells that there is some.
 const POLL: Duration = Duration::from_millis(10);
@@ -165,6 +166,8 @@ pub async fn run(
     let streams = Streams { stdin, stdout, stderr, file_size };
     let mut command = Command::new(program);
     command.args(arguments);
+    // Before it is confined, since rules can only be made for files that are there.
+    boot.witness.as_ref().map_or(Ok(()), Station::reset).map_err(broken)?;
     let spawn = |cause| BootError::Spawn { session: session(), program: program.into(), cause };
     confine(&mut command, boot, confined).map_err(|error| spawn(error.into()))?;
 
@@ -241,7 +244,8 @@ pub async fn run(
     let stop = if flooded { Stop::Flooded } else { stop(&exit, &message, verdict) };
     serial.bytes.truncate(usize::try_from(boot.output_limit).unwrap_or(usize::MAX));
     let exchanges = conversation.map(Conversation::into_exchanges).unwrap_or_default();
-    Ok(Transcript { boot: boot.clone(), serial: serial.bytes, exchanges, stop, wall: clock.wall, processor })
+    let seen = boot.witness.as_ref().and_then(Station::seen);
+    Ok(Transcript { boot: boot.clone(), serial: serial.bytes, exchanges, stop, seen, wall: clock.wall, processor })
 }
 
 /// How a process that ended came to end, where `verdict` is what it was killed for.

@@ -13,6 +13,7 @@ use super::{Boot, Stop, Transcript};
 use crate::digest;
 use crate::lab::SessionId;
 use crate::owner::Owner;
+use crate::witness::Seen;
 
 /// The version of this format; a reader refuses others.
 const FORMAT: u32 = 1;
@@ -29,6 +30,8 @@ struct Saved {
     serial: SavedSerial,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     exchanges: Vec<Exchange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
 }
 
 /// What must be found in `<session>.serial`.
@@ -134,7 +137,7 @@ pub fn schema() -> Schema {
 /// # Errors
 /// When a file cannot be written, for example because the disk is full.
 pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError> {
-    let Transcript { boot, serial, exchanges, stop, wall, processor } = transcript;
+    let Transcript { boot, serial, exchanges, stop, seen, wall, processor } = transcript;
     let [serial_path, json_path] = paths(directory, &boot.session)?;
     let saved = Saved {
         format: FORMAT,
@@ -149,6 +152,7 @@ pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError>
         processor_microseconds: microseconds(*processor),
         serial: SavedSerial { bytes: serial.len() as u64, sha256: digest::of_bytes(serial) },
         exchanges: exchanges.clone(),
+        seen: seen.clone(),
     };
     let mut json = serde_json::to_vec_pretty(&saved)
         .map_err(|error| StoreError::Write { path: json_path.clone(), cause: error.into() })?;
@@ -194,6 +198,7 @@ pub fn load(directory: &Path, session: &SessionId) -> Result<Transcript, StoreEr
         serial,
         exchanges: saved.exchanges,
         stop: saved.stop,
+        seen: saved.seen,
         wall: Duration::from_micros(saved.wall_microseconds),
         processor: Duration::from_micros(saved.processor_microseconds),
     })

@@ -43,6 +43,7 @@ fn boot(kernel: &Path) -> Boot {
         output_limit: 1 << 20,
         last_words: Vec::new(),
         dialogue: None,
+        witness: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! A preprocessor that pastes names together can hide what it will. What is found here is found with its line; what is
 //! not, confinement keeps from the machine.
 
-use super::{Found, Rule};
+use super::{Found, Rule, is_reserved};
 
 /// Names that mean one thing in C.
 const WORDS: [(&str, Rule); 21] = [
@@ -108,6 +108,9 @@ pub(super) fn look(text: &str) -> Vec<Found> {
             before = at + word.len();
             if word == "__attribute__" || word == "__attribute" {
                 *attribute = Attribute { open: true, depth: 0 };
+            }
+            if is_reserved(word) {
+                found.push(Found { line: number, column: at + 1, what: word.to_owned(), rule: Rule::Reserved });
             }
             let Some((_, rule)) = WORDS.iter().find(|(known, _)| *known == word) else { continue };
             // The others are words that a student may use for things.
@@ -226,6 +229,7 @@ mod tests {
         assert_found("int x __attribute__((section(\".text\"))) = 1;", &[(1, Rule::Link)]);
         assert_found("int x __attribute__((\n  section(\".text\"))) = 1;\nint section;", &[(2, Rule::Link)]);
         assert_found("void f(void) __attribute__((alias(\"g\")));", &[(1, Rule::Link)]);
+        assert_found("#include \"grader.h\"\nvoid f(void) { GRADER_MARK(2); }", &[(2, Rule::Reserved)]);
         assert_found("#define PASTE(a, b) a##b\n", &[(1, Rule::Hidden)]);
     }
 

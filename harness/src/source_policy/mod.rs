@@ -30,12 +30,31 @@ pub enum Rule {
     Global,
     /// Names put together by macros, which would hide any of the others.
     Hidden,
+    /// Names that begin with `grader_`.
+    Reserved,
+}
+
+/// What the names begin with, in either case, that are the course's own: among them the marks that trusted code has for
+/// whoever watches it.
+const RESERVED: &str = "grader_";
+
+fn is_reserved(name: &str) -> bool {
+    name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED))
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Asm, Self::Include, Self::Env, Self::Path, Self::Extern, Self::Link, Self::Global, Self::Hidden];
+    pub const ALL: [Self; 9] = [
+        Self::Asm,
+        Self::Include,
+        Self::Env,
+        Self::Path,
+        Self::Extern,
+        Self::Link,
+        Self::Global,
+        Self::Hidden,
+        Self::Reserved,
+    ];
 
     /// Its name, as `allow` in lab.yaml and messages have it.
     pub const fn name(self) -> &'static str {
@@ -48,6 +67,7 @@ impl Rule {
             Self::Link => "link",
             Self::Global => "global",
             Self::Hidden => "hidden",
+            Self::Reserved => "reserved",
         }
     }
 
@@ -62,6 +82,7 @@ impl Rule {
             Self::Link => "where things lie in the kernel's file is the course's to say",
             Self::Global => "the kernel has one already",
             Self::Hidden => "what a macro puts together cannot be checked for the other rules",
+            Self::Reserved => "names that begin so are what the course's own code speaks to the grader with",
         }
     }
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
-use super::{Found, Rule};
+use super::{Found, Rule, is_reserved};
 
 /// Macros that are forbidden by name.
 const MACROS: [(&str, Rule); 9] = [
@@ -102,6 +102,7 @@ impl Looker {
                     let opens_with_abi = matches!(tokens.get(at + 1), Some(TokenTree::Literal(_)))
                         && matches!(tokens.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
                     match rule_of(&MACROS, &name) {
+                        _ if is_reserved(&name) => self.add(ident.span(), Rule::Reserved, name),
                         Some(rule) if called => self.add(ident.span(), rule, format!("{name}!")),
                         _ if called && by_parameter => self.add(ident.span(), Rule::Hidden, format!("${name}!")),
                         _ if name == "extern" && (opens || opens_with_abi) => {
@@ -168,7 +169,15 @@ impl<'a> Visit<'a> for Looker {
                 return;
             }
         }
+        self.visit_path(&called.path);
         self.tokens(called.tokens.clone());
+    }
+
+    fn visit_ident(&mut self, ident: &'a proc_macro2::Ident) {
+        let name = name_of(ident);
+        if is_reserved(&name) {
+            self.add(ident.span(), Rule::Reserved, name);
+        }
     }
 
     fn visit_attribute(&mut self, attribute: &'a syn::Attribute) {
@@ -209,10 +218,12 @@ impl<'a> Visit<'a> for Looker {
 
     fn visit_use_name(&mut self, item: &'a syn::UseName) {
         self.used(&item.ident);
+        visit::visit_use_name(self, item);
     }
 
     fn visit_use_rename(&mut self, item: &'a syn::UseRename) {
         self.used(&item.ident);
+        visit::visit_use_rename(self, item);
     }
 }
 
@@ -253,6 +264,9 @@ mod tests {
         assert_found("#[cfg_attr(all(), unsafe(link_section = \".text.entry\"))] fn f() {}", &[Rule::Link]);
         assert_found("impl X { #[export_name = \"a\"] fn f() {} }", &[Rule::Link]);
         assert_found("#[panic_handler] fn f() {}", &[Rule::Global]);
+        assert_found("fn f() { abi::grader_mark!(0) }", &[Rule::Reserved]);
+        assert_found("use abi::grader_mark as m;", &[Rule::Reserved]);
+        assert_found("macro_rules! m { () => { abi::grader_counter!(16) } }", &[Rule::Reserved]);
         assert_found("#[doc = include_str!(\"/etc/passwd\")] fn f() {}", &[Rule::Include]);
     }
 

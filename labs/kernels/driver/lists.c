@@ -398,9 +398,9 @@ static int run_lists(const char *line) {
     begin_record("done");
     print(",\"client\":%u,\"operations\":%u", client, list_clients[client].operations);
     end_record();
-    print("ok %u client %u completes its workload\n", client + 1, client);
+    print("%s %u client %u completes its workload\n", result(0), client + 1, client);
   }
-  print("%sok %u pages hold what was written to them\n", damaged_list_pages ? "not " : "", lists_asked.clients + 1);
+  print("%s %u pages hold what was written to them\n", result(damaged_list_pages != 0), lists_asked.clients + 1);
   if (damaged_list_pages)
     print("# %u pages came back with something else in them\n", damaged_list_pages);
   return damaged_list_pages != 0;

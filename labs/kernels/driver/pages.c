@@ -69,6 +69,7 @@ static void note(u8 kind, u8 client, u64 instructions, u64 pages, void *address)
     noted_lost++;
     return;
   }
+  GRADER_MARK(GRADER_MARK_NOTED);
   noted[noted_count++] = (struct operation){kind, client, (u32)instructions, pages, (u64)address};
 }
 
@@ -115,7 +116,10 @@ static void check(void *address, u64 pages) {
   for (u64 page = 0; is_sane(address, pages) && page < pages; page++) {
     volatile u64 *words = (u64 *)((char *)address + page * GRADER_PAGE);
     u64 due = stamp_of(address, pages, page);
-    damaged_pages += words[0] != due || words[GRADER_PAGE / 8 / 2] != due || words[GRADER_PAGE / 8 - 1] != due;
+    if (words[0] != due || words[GRADER_PAGE / 8 / 2] != due || words[GRADER_PAGE / 8 - 1] != due) {
+      GRADER_MARK(GRADER_MARK_DAMAGED);
+      damaged_pages++;
+    }
   }
 }
 
@@ -305,7 +309,7 @@ static int run_pages(const char *line) {
   begin_record("done");
   print(",\"client\":0,\"operations\":%u", operations);
   end_record();
-  print("KTAP version 1\n1..1\n%sok 1 client 0 reads what it has written\n", damaged_pages ? "not " : "");
+  print("KTAP version 1\n1..1\n%s 1 client 0 reads what it has written\n", result(damaged_pages != 0));
   if (damaged_pages)
     print("%u pages did not hold what had been written to them\n", damaged_pages);
   return known ? damaged_pages != 0 : GRADER_UNKNOWN;

@@ -13,6 +13,7 @@ pub mod draw;
 pub mod heap;
 pub mod list_workload;
 pub mod lists;
+pub mod mark;
 pub mod object;
 pub mod object_workload;
 pub mod page;

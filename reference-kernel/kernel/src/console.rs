@@ -82,6 +82,7 @@ impl Console {
         self.start_line();
         let number = self.records;
         self.records += 1;
+        abi::grader_mark!(abi::mark::RECORD);
         let _ = write!(self, "{MARK}{{\"n\":{number},");
         let _ = fields(self);
         self.uart.send(b"}\n");

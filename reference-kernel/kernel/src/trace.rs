@@ -3,6 +3,7 @@
 use core::fmt::Write;
 
 use abi::{
+    mark::Meter,
     page::{Kind, Operation},
     record::{self, OPERATIONS_PER_RECORD},
 };
@@ -67,6 +68,7 @@ impl Trace {
             self.lost += 1;
             return;
         }
+        abi::grader_mark!(Meter::Pages.noted());
         for operation in group {
             let at = (self.first + self.count) % self.ring.len();
             self.ring[at] = *operation;

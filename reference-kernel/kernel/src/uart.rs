@@ -41,7 +41,7 @@ impl Uart {
                 while read(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {}
                 self.room = FIFO_BYTES;
             }
-            write(TRANSMIT, byte);
+            transmit(byte);
             self.room -= 1;
         }
     }
@@ -51,6 +51,24 @@ fn write(register: usize, value: u8) {
     let register = ptr::with_exposed_provenance_mut::<u8>(platform::UART + register);
     // SAFETY: a register of the UART, mapped in every address space of the kernel.
     unsafe { register.write_volatile(value) };
+}
+
+/// Where every byte goes through that trusted code sends.
+fn transmit(byte: u8) {
+    let register = ptr::with_exposed_provenance_mut::<u8>(platform::UART + TRANSMIT);
+    // SAFETY: as for any register; the note is in a section that is not loaded.
+    unsafe {
+        core::arch::asm!(
+            "2: sb {byte}, 0({register})",
+            ".pushsection .grader_marks, \"\", @progbits",
+            ".dword 2b, {kind}",
+            ".popsection",
+            byte = in(reg) byte,
+            register = in(reg) register,
+            kind = const abi::mark::SENT,
+            options(nostack),
+        );
+    }
 }
 
 fn read(register: usize) -> u8 {

@@ -54,6 +54,7 @@ struct Reader {
     damage: Vec<Damage>,
     /// The running number that is due.
     due: u64,
+    records: u64,
     any_record: bool,
     last: Option<(u64, Last)>,
 }
@@ -87,6 +88,7 @@ impl Reader {
             std::cmp::Ordering::Less => self.flaw(line, Flaw::Repeated { number: n, due: self.due }),
         }
         self.due = self.due.max(n.saturating_add(1));
+        self.records += 1;
         if let Some((end, _)) = self.last {
             self.flaw(line, Flaw::AfterTheEnd { kind: kind(&record).to_owned(), end });
             return;
@@ -255,6 +257,7 @@ impl Reader {
             others,
             console,
             damage,
+            records,
             ..
         } = self;
         Reading {
@@ -276,6 +279,9 @@ impl Reader {
             console,
             sections: Vec::new(),
             damage,
+            records,
+            seen: None,
+            dispute: None,
         }
     }
 

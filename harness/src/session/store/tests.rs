@@ -3,6 +3,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::lab::{Clock, Deadline};
 use crate::session::dialogue::{Command, Dialogue, Phrase};
+use crate::witness::{Foreign, Noted};
 
 fn transcript(directory: &Path) -> Transcript {
     Transcript {
@@ -31,10 +32,18 @@ fn transcript(directory: &Path) -> Transcript {
                 commands: vec![Command { name: "test".into(), typed: "test -q".into(), limit: 2 }],
                 phrases: vec![Phrase::draw("test1 OK", "k")],
             }),
+            witness: None,
         },
         serial: (0..=255).cycle().take(5000).collect(),
         exchanges: vec![Exchange { command: 0, mark: 1, others: vec![0], from: 10, to: Some(20) }],
         stop: Stop::Broken { reason: "QEMU was killed by signal 9".into() },
+        seen: Some(Seen {
+            instructions: 1_325_800,
+            foreign: Some(Foreign { count: 2, address: 0x8000_0000, physical: 0x8000_0000, changed: true }),
+            marks: vec![0, 16],
+            counts: vec![5000, 0, 3],
+            noted: vec![Noted { hart: 0, meter: 0, instructions: 48 }; 3],
+        }),
         wall: Duration::from_micros(1_234_567),
         processor: Duration::from_millis(80),
     }

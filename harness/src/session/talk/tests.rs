@@ -106,10 +106,11 @@ fn play(console: &Console, piece: usize, name: &str) -> Vec<Section> {
         output_limit: 1 << 20,
         last_words: Vec::new(),
         dialogue: Some(dialogue.clone()),
+        witness: None,
     };
     let exchanges = talk.into_exchanges();
     let (wall, processor) = (Duration::ZERO, Duration::ZERO);
-    sections::of(&Transcript { boot, serial, exchanges, stop: Stop::AllSaid, wall, processor })
+    sections::of(&Transcript { boot, serial, exchanges, stop: Stop::AllSaid, seen: None, wall, processor })
 }
 
 #[test]

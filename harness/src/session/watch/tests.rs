@@ -19,6 +19,7 @@ fn watch(clock: Clock, deadline: Deadline) -> Watch {
         output_limit: 1 << 20,
         last_words: Vec::new(),
         dialogue: None,
+        witness: None,
     })
 }
 

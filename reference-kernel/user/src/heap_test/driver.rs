@@ -7,9 +7,12 @@ use core::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-use abi::heap::{
-    Client, Expect, Request,
-    record::{self, ENTRIES_PER_RECORD, Entry},
+use abi::{
+    heap::{
+        Client, Expect, Request,
+        record::{self, ENTRIES_PER_RECORD, Entry},
+    },
+    mark,
 };
 
 use super::{
@@ -131,6 +134,7 @@ impl<'a> Driver<'a> {
         // SAFETY: the memory is mapped, and the heap has handed it out.
         let Some(offset) = (unsafe { contents::damage(memory, bytes, block.key) }) else { return };
         self.damaged += 1;
+        abi::grader_mark!(mark::DAMAGED);
         if self.damaged == 1 {
             let (part, client, number) = (self.part, self.client, self.printed + self.count as u64);
             println!(
@@ -145,6 +149,7 @@ impl<'a> Driver<'a> {
     }
 
     fn report(&mut self, request: Request, answer: u64, instructions: u64, begun: u64) {
+        abi::grader_mark!(mark::Meter::Heap.noted());
         let stamps = self.stamped.then(|| (begun, self.stamp()));
         let end = call::sbrk(0).map_or(0, |end| end.addr() as u64);
         self.entries[self.count] = Some(Entry { request, answer, instructions, end, stamps });

@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+use abi::mark::Meter::Heap;
+
 /// What can be counted: a function of two words that answers one.
 pub type Function = extern "C" fn(usize, usize) -> usize;
 
@@ -17,7 +19,9 @@ impl Meter {
         extern "C" fn nothing(first: usize, _: usize) -> usize {
             first
         }
-        Self { nothing: call(nothing, 0, 0).1 }
+        let nothing = call(nothing, 0, 0).1;
+        abi::grader_mark!(Heap.calibrated());
+        Self { nothing }
     }
 
     /// Calls; answers what that answered, and the instructions that it took.
@@ -33,9 +37,15 @@ fn call(function: Function, first: usize, second: usize) -> (usize, u64) {
     // SAFETY: it is a call as the calling convention has it. What the function does is its own business.
     unsafe {
         asm!(
-            "rdinstret s2",
+            "2: rdinstret s2",
             "jalr {function}",
-            "rdinstret s3",
+            "3: rdinstret s3",
+            ".pushsection .grader_marks, \"\", @progbits",
+            ".dword 2b, {begin}",
+            ".dword 3b, {end}",
+            ".popsection",
+            begin = const Heap.begin(),
+            end = const Heap.end(),
             function = in(reg) function as usize,
             inlateout("a0") first => answer,
             inlateout("a1") second => _,
