@@ -57,6 +57,7 @@ impl Runner {
             ("RUSTUP_HOME", installed("RUSTUP_HOME", ".rustup")),
             ("PATH", path),
             ("LANG", "C.UTF-8".to_owned()),
+            ("GRADER_CACHE", format!("{}/cache", env!("CARGO_TARGET_TMPDIR"))),
             // On Ubuntu, AppArmor keeps programs from making namespaces of their own.
             ("GRADER_WITHOUT", "namespaces".to_owned()),
         ] {
@@ -158,8 +159,9 @@ impl Runner {
             let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
             text.lines().map(|line| pair(line).expect("name=value")).collect()
         };
-        // What `rustup` was asked for was not installed.
-        let set = pairs(&read("GITHUB_ENV")).into_iter().filter(|(name, _)| !name.starts_with("RUSTUP"));
+        // What `rustup` was asked for was not installed, and what other tests built need not be built again.
+        let elsewhere = |name: &str| name.starts_with("RUSTUP") || name == "GRADER_CACHE";
+        let set = pairs(&read("GITHUB_ENV")).into_iter().filter(|(name, _)| !elsewhere(name));
         self.environment.extend(set);
         Step {
             code: output.status.code(),
@@ -239,6 +241,65 @@ fn a_push_is_graded_by_the_branch_s_own_workflow() {
     let kept = ["actions/cache@", "actions/upload-artifact@"];
     assert!(runner.others.iter().zip(kept).all(|(used, kept)| used.starts_with(kept)), "{:?}", runner.others);
     assert_eq!(runner.others.len(), kept.len());
+}
+
+/// The course with a lab in which students must not see the check `requests`.
+fn course_that_hides(folder: &Path) -> PathBuf {
+    let goal = folder.join("hiding-course");
+    let listed =
+        Command::new("git").args(["ls-files", "-z", "labs", "reference-kernel"]).current_dir(course()).output();
+    let listed = String::from_utf8(listed.expect("git starts").stdout).expect("UTF-8");
+    for file in listed.split_terminator('\0').filter(|file| course().join(file).is_file()) {
+        let path = goal.join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::copy(course().join(file), path).expect("a copy");
+    }
+    let path = goal.join(format!("labs/{LAB}/lab.yaml"));
+    let lab = fs::read_to_string(&path).expect("the lab");
+    assert_eq!(lab.matches("id: requests\n").count(), 1, "{lab}");
+    fs::write(path, lab.replace("id: requests\n", "id: requests\n    visibility: hidden\n")).expect("a lab");
+    goal
+}
+
+#[test]
+fn nothing_that_a_student_reads_tells_of_a_hidden_check() {
+    let student = Student::with(&with_statement("let pages = pages.max(1);"));
+    let folder = TempDir::new().expect("a folder");
+    let course = course_that_hides(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let run = |more: &[&str]| {
+        let mut command = grader(student.path());
+        command.arg("--course").arg(&course).args(["run", "--lab", LAB, "--check", "^(split|requests)$"]).args(more);
+        for format in ["json", "junit", "markdown", "classroom50", "gradescope"] {
+            command.arg("--format").arg(format!("{format}={}", path(format).display()));
+        }
+        for (name, value) in
+            [("CLASSROOM", "c"), ("ASSIGNMENT", "a"), ("SUBMISSION_TAG", "submit/1"), ("USERNAME", "u")]
+        {
+            command.env(name, value);
+        }
+        command.env("GITHUB_REPOSITORY", "o/r").env("GITHUB_STEP_SUMMARY", path("summary"));
+        let output = command.args(["--format", "github"]).output().expect("grader starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, log) = run(&[]);
+    assert_eq!(code, Some(0), "{log}");
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let grade: Value = serde_json::from_str(&read("json")).expect("JSON");
+    assert_eq!((&grade["points"]["earned"], &grade["points"]["max"]), (&Value::from(12.0), &Value::from(17.0)));
+    let seed = grade["seed"].as_str().expect("a seed");
+    let seen = ["junit", "markdown", "classroom50", "summary"].map(read).concat() + &log;
+    for secret in [" requests ", "\"requests\"", "requests: ", seed, "of 17", "\"max-score\": 17"] {
+        let lines: Vec<&str> = seen.lines().filter(|line| line.contains(secret)).collect();
+        assert!(lines.is_empty(), "{secret} is shown: {lines:#?}");
+    }
+    let results: Value = serde_json::from_str(&read("gradescope")).expect("JSON");
+    let hidden = results["tests"].as_array().expect("tests").iter().filter(|test| test["visibility"] == "hidden");
+    assert_eq!(hidden.count(), 1, "{results}");
+
+    let (code, log) = run(&["--show-hidden"]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("12 of 17 points") && log.contains(" requests ") && log.contains(seed), "{log}");
 }
 
 #[test]

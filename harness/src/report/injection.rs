@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::github::Fence;
 use super::terminal::Theme;
-use super::{classroom50, github, gradescope, json, junit, markdown, safe, samples, terminal};
+use super::{class, classroom50, github, gradescope, json, junit, markdown, safe, samples, terminal};
 use crate::grade::Grade;
 
 /// What everything that a submission says begins and ends with here.
@@ -315,6 +315,43 @@ fn markdown_shows_it_as_code_and_has_no_markup_but_ours() {
         let rest = ours.iter().fold(html, |html, tag| html.replace(tag, ""));
         assert!(!rest.contains(['<', '>', '&']), "{name}: {rest}");
         assert!(marked > 0 || !grade.submission.what.starts_with(MARK), "{name}: it is not shown at all");
+    }
+}
+
+#[test]
+fn the_reports_of_a_class_obey_nothing_of_it_either() {
+    for (name, text) in corpus().into_iter().filter(|(_, text)| text.len() < LARGE) {
+        let class = class::tests::saying(&text);
+        let table = class::csv::to_string(&class).unwrap();
+        let mut reader = csv::Reader::from_reader(table.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), class.rows.len(), "{name}");
+        for cell in rows.iter().flatten() {
+            assert_tame(&name, cell);
+            let begins = cell.trim_start().chars().next().unwrap_or_default();
+            assert!(!"=+-@|%＝＋－＠".contains(begins), "{name}: {cell:?}");
+        }
+        let xml = class::junit::to_string(&class).unwrap();
+        let document = roxmltree::Document::parse(&xml).unwrap_or_else(|error| panic!("{name}: {error}\n{xml}"));
+        assert_eq!(document.descendants().filter(|node| node.has_tag_name("testsuite")).count(), 4, "{name}");
+        let page = class::markdown::render(&class);
+        assert_tame(&name, &page);
+        for event in Parser::new_ext(&page, Options::all()) {
+            match event {
+                Event::Start(
+                    Tag::Link { .. } | Tag::Image { .. } | Tag::FootnoteDefinition(_) | Tag::BlockQuote(_),
+                )
+                | Event::FootnoteReference(_)
+                | Event::InlineMath(_)
+                | Event::DisplayMath(_) => panic!("{name}: {event:?}\n{page}"),
+                Event::Html(tags) | Event::InlineHtml(tags) => {
+                    let ours = ["<details>", "</details>", "<summary>All students</summary>"];
+                    let rest = ours.iter().fold(tags.into_string(), |tags, own| tags.replace(own, ""));
+                    assert_eq!(rest.trim(), "", "{name}: {page}");
+                }
+                _ => {}
+            }
+        }
     }
 }
 

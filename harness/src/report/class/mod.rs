@@ -121,4 +121,4 @@ impl Total {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::report) mod tests;
