@@ -169,7 +169,7 @@ fn a_right_and_slow_solution_loses_points_for_its_slowness_alone() {
         let due = if slow { "fail" } else { "pass" };
         assert_eq!(check["verdict"], due, "{}", outcome.said());
     }
-    let lost = outcome.grade["points"]["possible"].as_f64().expect("points") - outcome.earned();
+    let lost = outcome.grade["points"]["max"].as_f64().expect("points") - outcome.earned();
     assert!(lost > 0.0 && lost <= 10.0, "{}", outcome.said());
     assert_says(outcome.reason("fragmented"), "times the reference's");
 }

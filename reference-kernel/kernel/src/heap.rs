@@ -11,7 +11,7 @@ use core::{
 use abi::boot::PageSource;
 use mm::slab::{Handle, LARGEST_OBJECT, ObjectAllocator};
 
-use crate::{memory_map::MemoryMap, objects, pools, spin::SpinLock};
+use crate::{OBJECTS, memory_map::MemoryMap, objects, pools, spin::SpinLock};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
@@ -45,7 +45,7 @@ pub fn begin() {
 }
 
 fn is_lab() -> bool {
-    LAB.load(Relaxed) != 0
+    OBJECTS && LAB.load(Relaxed) != 0
 }
 
 /// Gives back the pages that the heap keeps for later. Interrupts are on.

@@ -64,6 +64,9 @@ use abi::record;
 
 use crate::{hart::MAX_HARTS, memory_map::MemoryMap, process::Process, sv39::PAGE};
 
+/// Whether there are object caches. A lab that needs none is compiled faster without.
+const OBJECTS: bool = cfg!(any(feature = "slab", not(feature = "lab")));
+
 /// Hart 0, in supervisor mode, without translation and with interrupts off.
 extern "C" fn main(device_tree: usize) -> ! {
     trap::expect_kernel_traps();

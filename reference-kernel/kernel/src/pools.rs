@@ -14,6 +14,7 @@ use abi::{
 use mm::page::MAX_REGIONS;
 
 use crate::{
+    OBJECTS,
     console::Console,
     heap, list_trace, lists,
     memory_map::MemoryMap,
@@ -213,7 +214,7 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
     let over = regions[..arena_count].iter().map(|region| region.start).min();
     let end = regions.iter().map(|region| region.end).max().unwrap_or(0);
     object_pages::set_up(Pool::Arena, over.filter(|_| options.objects).map(|start| start..end), map);
-    if options.objects {
+    if OBJECTS && options.objects {
         object_trace::set_up(map);
     }
     heap::set_up(heap, map);

@@ -6,6 +6,7 @@ use core::fmt::{self, Write};
 use abi::syscall::{Error, Syscall};
 
 use crate::{
+    OBJECTS,
     address_space::{AddressSpace, BadAddress, HeapError, Locked},
     console,
     exec::{self, ARGUMENT_BYTES, MOST_ARGUMENTS},
@@ -80,15 +81,22 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
         Syscall::TraceRead => page_calls::read_trace(process, a, b)?,
         Syscall::FreePages => page_calls::free_pages(),
         Syscall::DamagedPages => page_calls::damaged(a)?,
-        Syscall::CacheCreate => object_calls::create(a, b, c, d)?,
-        Syscall::CacheDestroy => object_calls::destroy(a, b)?,
-        Syscall::CacheShrink => object_calls::shrink(a, b)?,
-        Syscall::CacheAllocate => object_calls::allocate(a, b, c)?,
-        Syscall::CacheFree => object_calls::free(a, b, c, d)?,
-        Syscall::CacheInfo => object_calls::info(a, b)?,
-        Syscall::CacheTrace => object_trace::print_next(&mut console::lock()) as usize,
+        Syscall::CacheCreate if OBJECTS => object_calls::create(a, b, c, d)?,
+        Syscall::CacheDestroy if OBJECTS => object_calls::destroy(a, b)?,
+        Syscall::CacheShrink if OBJECTS => object_calls::shrink(a, b)?,
+        Syscall::CacheAllocate if OBJECTS => object_calls::allocate(a, b, c)?,
+        Syscall::CacheFree if OBJECTS => object_calls::free(a, b, c, d)?,
+        Syscall::CacheInfo if OBJECTS => object_calls::info(a, b)?,
+        Syscall::CacheTrace if OBJECTS => object_trace::print_next(&mut console::lock()) as usize,
         Syscall::MoveTo => scheduler::move_to(a).map(|()| 0)?,
         Syscall::InterruptFaults => page_calls::interrupt_faults(a)?,
+        Syscall::CacheCreate
+        | Syscall::CacheDestroy
+        | Syscall::CacheShrink
+        | Syscall::CacheAllocate
+        | Syscall::CacheFree
+        | Syscall::CacheInfo
+        | Syscall::CacheTrace => return Err(Error::NoSuchCall.into()),
     })
 }
 

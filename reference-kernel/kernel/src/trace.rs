@@ -8,7 +8,7 @@ use abi::{
     record::{self, OPERATIONS_PER_RECORD},
 };
 
-use crate::{console::Console, list_trace, object_trace, pools};
+use crate::{OBJECTS, console::Console, list_trace, object_trace, pools};
 
 /// Entries that a trace holds; what comes while it is full is lost, and counted.
 pub const CAPACITY: usize = 65536;
@@ -121,8 +121,10 @@ pub fn print_next(console: &mut Console) -> u64 {
 /// # Safety
 /// The machine is about to stop, and no other hart runs any more.
 pub unsafe fn print_rest(console: &mut Console) {
-    // SAFETY: as above.
-    unsafe { object_trace::print_rest(console) };
+    if OBJECTS {
+        // SAFETY: as above.
+        unsafe { object_trace::print_rest(console) };
+    }
     while list_trace::print_next(console) > 0 {}
     let Some(pool) = pools::traced() else { return };
     // SAFETY: a trace is consistent but for its last entry at every moment, whatever the allocator was doing.
