@@ -17,7 +17,7 @@ const GUEST_DEADLINE: Deadline = Deadline::Guest(300_000_000);
 /// As above, where only wall time is to be had.
 const WALL_DEADLINE: Deadline = Deadline::Wall(20_000_000_000);
 const MEMORY: u32 = 128;
-const OUTPUT_LIMIT: u64 = 2 << 20;
+const OUTPUT_LIMIT: u64 = 1 << 20;
 /// Memory in MiB that the kernel, its programs and their pages need beside an arena.
 const MEMORY_BESIDE_ARENA: u64 = 24;
 /// Ticks that leave a process time to do anything, and interrupt it before a session is over.

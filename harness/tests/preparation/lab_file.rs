@@ -62,7 +62,7 @@ fn a_sound_lab_is_read_with_its_defaults() {
     let names: Vec<_> = lab.sessions.iter().map(|session| session.id.0.as_str()).collect();
     assert_eq!(names, ["mixed", "ticks"]);
     let mixed = &lab.sessions[0];
-    assert_eq!((mixed.harts, mixed.clock, mixed.memory, mixed.output_limit), (1, Clock::Virtual, 128, 2 << 20));
+    assert_eq!((mixed.harts, mixed.clock, mixed.memory, mixed.output_limit), (1, Clock::Virtual, 128, 1 << 20));
     assert_eq!(mixed.deadline, Deadline::Guest(2_000_000_000));
     assert_eq!(lab.sessions[1].ticks, [7_000, 10_000]);
     assert_eq!(lab.checks[0].title, "Blocks never overlap");
