@@ -8,12 +8,13 @@ use tempfile::TempDir;
 use crate::student::{Outcome, course, course_file, grader};
 
 /// The page's example as a course of its own, with a student beside it.
-struct Example {
+pub struct Example {
     folder: TempDir,
 }
 
 impl Example {
-    fn new() -> Self {
+    /// As it is handed out.
+    pub fn new() -> Self {
         let example = Self { folder: TempDir::new().expect("a temporary folder") };
         for (path, content) in files_of_the_page("tiny") {
             example.write(&format!("course/{path}"), &content);
@@ -44,7 +45,7 @@ impl Example {
     }
 
     /// Grades this text as the student's allocator.
-    fn grade(&self, allocator: &str) -> Outcome {
+    pub fn grade(&self, allocator: &str) -> Outcome {
         self.write("student/kernel/kalloc.c", allocator);
         let student = self.path("student");
         if !student.join(".git").exists() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::c_kernel::Example;
 use crate::student::{Outcome, course, course_file, grader, reference};
 
 /// A cheat as the head of its file describes it.
@@ -28,8 +29,8 @@ impl Cheat {
 
     /// What stands behind a word in the head of the file.
     fn head(&self, word: &str) -> Option<&str> {
-        let lead = format!("//! {word}: ");
-        self.code.lines().find_map(|line| line.strip_prefix(&lead))
+        let leads = [format!("//! {word}: "), format!("// {word}: ")];
+        self.code.lines().find_map(|line| leads.iter().find_map(|lead| line.strip_prefix(lead)))
     }
 
     fn due(&self, word: &str) -> &str {
@@ -150,9 +151,20 @@ fn cheats_of_a_kernel_in_rust_earn_nothing() {
 }
 
 #[test]
+fn cheats_of_a_kernel_in_c_earn_nothing() {
+    let example = Example::new();
+    for cheat in Cheat::all("c") {
+        let outcome = example.grade(&cheat.code);
+        assert_eq!((outcome.code, outcome.earned()), (Some(1), 0.0), "{}: {}", cheat.name, outcome.said());
+        let (reason, stopped) = (outcome.reason(cheat.due("check")), cheat.due("stopped"));
+        assert!(reason.contains(stopped), "{} is not stopped by {stopped:?}: {reason}", cheat.name);
+    }
+}
+
+#[test]
 fn cheats_are_all_in_the_catalogue_with_what_they_try() {
     let catalogue = course_file("tests/cheats/README.md");
-    for folder in ["kernel"] {
+    for folder in ["kernel", "c"] {
         for cheat in Cheat::all(folder) {
             let line = catalogue.lines().find(|line| line.contains(&format!("]({folder}/{}.", cheat.name)));
             assert!(line.is_some(), "tests/cheats/README.md has no line for {folder}/{}", cheat.name);

@@ -79,6 +79,10 @@ fn a_silent_hang_meets_its_deadline_and_says_where_the_time_went() {
     assert_eq!(outcome.ending("mixed"), "deadline");
     assert_says(outcome.reason("split"), "time was up");
     assert_says(&outcome.stdout, "buddy.rs");
+    assert_says(
+        &outcome.stdout,
+        "hart 0 is in <mm::page::buddy::Buddy as mm::page::PageAllocator>::allocate, called from",
+    );
 }
 
 /// A statement that writes text straight to the console's device, past the kernel.

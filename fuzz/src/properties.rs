@@ -135,6 +135,7 @@ pub fn transcript(serial: &[u8], stop: Stop) -> Transcript {
         exchanges: Vec::new(),
         stop,
         seen: None,
+        glimpses: Vec::new(),
         wall: Duration::ZERO,
         processor: Duration::ZERO,
     }

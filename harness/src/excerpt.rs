@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::hang;
 use crate::serial::reading::{Ending, Reading};
-use crate::serial::record::{Address, Outcome};
+use crate::serial::record::{Address, Deadline, HartAt, Outcome};
+use crate::session::Glimpse;
 
 /// Console lines before the end that are shown.
 const LAST_LINES: usize = 8;
@@ -11,8 +13,17 @@ const LAST_LINES: usize = 8;
 /// Code addresses with what is there, as `function at file:line`.
 pub type Places = BTreeMap<u64, String>;
 
-/// The addresses that an explanation of the ending needs.
-pub fn addresses(ending: &Ending) -> Vec<u64> {
+/// The addresses that an explanation of the ending needs: of instructions that came next, and of those that functions
+/// return to.
+pub fn addresses(reading: &Reading) -> [Vec<u64>; 2] {
+    let glimpses = || reading.glimpses.iter().flatten();
+    let next = glimpses().map(|glimpse| glimpse.pc).collect();
+    let mut returns: Vec<u64> = glimpses().flat_map(|glimpse| glimpse.callers.clone()).collect();
+    returns.extend(of_ending(&reading.ending));
+    [next, returns]
+}
+
+fn of_ending(ending: &Ending) -> Vec<u64> {
     match ending {
         Ending::Panicked(panic) => panic.backtrace.iter().map(|address| address.0).collect(),
         Ending::Deadline(deadline) => {
@@ -60,10 +71,25 @@ pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
                 lines.push(format!("hart {} was in {}", hart.hart, place(hart.pc, places)));
                 lines.extend(hart.backtrace.iter().map(|address| format!("  called from {}", place(*address, places))));
             }
+            lines.extend(hang::explain(&[look(deadline)], places, false));
         }
+        Ending::OutOfTime { .. } | Ending::Overdue { .. } => {
+            lines.extend(hang::explain(&reading.glimpses, places, false));
+        }
+        Ending::Stalled => lines.extend(hang::explain(&reading.glimpses, places, true)),
         _ => {}
     }
     lines
+}
+
+/// Where the kernel itself says that its harts were.
+fn look(deadline: &Deadline) -> Vec<Glimpse> {
+    let glimpse = |hart: &HartAt| Glimpse {
+        hart: hart.hart,
+        pc: hart.pc.0,
+        callers: hart.backtrace.iter().map(|address| address.0).collect(),
+    };
+    deadline.harts.iter().map(glimpse).collect()
 }
 
 fn place(address: Address, places: &Places) -> String {

@@ -23,6 +23,7 @@ pub mod grade;
 pub mod gradebook;
 pub mod grading;
 pub mod handout;
+pub mod hang;
 pub mod image;
 pub mod judge;
 pub mod kind;

@@ -1,10 +1,11 @@
 //! Addresses of a kernel to functions, files and lines.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
-use object::{Object as _, ObjectSymbol as _, SymbolKind};
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags, SymbolKind};
 
 use crate::owner::Owner;
 
@@ -95,6 +96,20 @@ impl Symbols {
         let function = &self.functions[after.checked_sub(1)?];
         (address - function.address < function.size).then_some(function)
     }
+}
+
+/// The addresses that a file has code at.
+///
+/// # Errors
+/// When it is missing or is no ELF file.
+pub fn code(path: &Path) -> Result<Vec<Range<u64>>, SymbolsError> {
+    let error = |what: String| SymbolsError { path: path.to_owned(), what };
+    let content = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
+    let file = object::File::parse(&*content).map_err(|cause| error(cause.to_string()))?;
+    let code = file.segments().filter(
+        |segment| matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.contains(object::elf::PF_X)),
+    );
+    Ok(code.map(|segment| segment.address()..segment.address() + segment.size()).collect())
 }
 
 fn functions(content: &[u8]) -> object::Result<Vec<Function>> {

@@ -17,7 +17,7 @@ use crate::lab::{Clock, SessionId};
 use crate::plan::{self, BootFiles, Planned};
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot, Stop};
-use crate::symbols::Symbols;
+use crate::symbols::{Place, Symbols};
 use crate::witness::Watching;
 
 /// A boot that is over.
@@ -268,15 +268,16 @@ async fn run_boot(boot: &Boot, confinement: &Confinement, kernel: &Path) -> Boot
 
 /// Names for the addresses of an ending. A kernel without symbols has none, which costs only the names.
 fn places(reading: &Reading, kernel: &Path) -> Places {
-    let addresses = excerpt::addresses(&reading.ending);
-    if addresses.is_empty() {
+    let [next, returns] = excerpt::addresses(reading);
+    if next.is_empty() && returns.is_empty() {
         return Places::new();
     }
     let Ok(symbols) = Symbols::open(kernel) else { return Places::new() };
-    let name = |address: u64| {
-        let places = symbols.call_places(address);
+    let name = |(address, places): (u64, Vec<Place>)| {
         let shown: Vec<String> = places.iter().map(ToString::to_string).collect();
         (!shown.is_empty()).then(|| (address, shown.join(", in ")))
     };
-    addresses.into_iter().filter_map(name).collect()
+    let returns = returns.into_iter().map(|address| (address, symbols.call_places(address)));
+    let next = next.into_iter().map(|address| (address, symbols.places(address)));
+    returns.chain(next).filter_map(name).collect()
 }

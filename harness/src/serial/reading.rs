@@ -16,7 +16,7 @@ use super::record::{self, Metric, Outcome, TracedPool};
 use crate::buffer_trace;
 use crate::list_trace;
 use crate::session::sections::{self, Section};
-use crate::session::{Stop, Transcript};
+use crate::session::{Glimpse, Stop, Transcript};
 use crate::space_trace;
 use crate::trace::Operation;
 use crate::witness::Seen;
@@ -66,6 +66,8 @@ pub struct Reading {
     pub damage: Vec<Damage>,
     /// Records that were read.
     pub records: u64,
+    /// Where its harts were before it was ended, if it was ended for taking too long.
+    pub glimpses: Vec<Vec<Glimpse>>,
     /// What was seen of the boot from outside, if anybody watched.
     pub seen: Option<Seen>,
     /// Why what is reported here is not what was seen, if it is not.
@@ -81,6 +83,7 @@ impl Reading {
         let seen = transcript.seen.as_ref();
         reading.dispute = seen.and_then(|seen| seen.disputes(&reading, &transcript.stop, sent));
         reading.seen = seen.cloned();
+        reading.glimpses.clone_from(&transcript.glimpses);
         if let (Ending::Overdue { command, limit, .. }, Some(dialogue)) =
             (&mut reading.ending, &transcript.boot.dialogue)
         {

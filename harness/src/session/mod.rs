@@ -5,6 +5,7 @@ mod confine;
 mod conversation;
 pub mod dialogue;
 mod last_words;
+mod monitor;
 mod patience;
 mod process;
 mod run;
@@ -24,6 +25,7 @@ use crate::lab::{Clock, Deadline, SessionId};
 use crate::witness::{Seen, Station};
 use dialogue::{Dialogue, Exchange};
 
+pub use monitor::Glimpse;
 pub use run::{BootError, Progress, run};
 
 /// Everything that one boot depends on.
@@ -110,6 +112,8 @@ pub struct Transcript {
     pub stop: Stop,
     /// What was seen of it from outside, if anybody watched.
     pub seen: Option<Seen>,
+    /// Where its harts were before it was ended, at several moments, if it was ended for taking too long.
+    pub glimpses: Vec<Vec<Glimpse>>,
     /// Wall time from start to end; no part of a verdict.
     pub wall: Duration,
     /// Processor time that QEMU used; no part of a verdict.

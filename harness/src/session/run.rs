@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Command, ExitStatus};
@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::confine::confine;
 use super::conversation::Conversation;
 use super::last_words::LastWords;
+use super::monitor::{Monitor, Theirs};
 use super::process::{Exit, Streams, Supervised};
 use super::serial_line::Tail;
 use super::watch::{self, Watch};
@@ -20,6 +21,7 @@ use super::{Boot, Stop, Transcript, command};
 use crate::confinement::{self, Confinement};
 use crate::lab::SessionId;
 use crate::owner::Owner;
+use crate::symbols;
 use crate::witness::Station;
 
 /// How often new output is looked for, where nothing tells that there is some.
@@ -164,15 +166,22 @@ pub async fn run(
     let disk = boot.disk.as_ref().and_then(|disk| disk.metadata().ok()).map_or(0, |data| data.len());
     let file_size = serial.limit.max(LEAST_FILE_SIZE).max(disk);
     let streams = Streams { stdin, stdout, stderr, file_size };
+    let (monitor, theirs) = Monitor::pair().map_err(broken)?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).args(theirs.options());
     // Before it is confined, since rules can only be made for files that are there.
     boot.witness.as_ref().map_or(Ok(()), Station::reset).map_err(broken)?;
     let spawn = |cause| BootError::Spawn { session: session(), program: program.into(), cause };
     confine(&mut command, boot, confined).map_err(|error| spawn(error.into()))?;
 
+    let number = theirs.number();
+    // SAFETY: the closure makes one system call.
+    unsafe {
+        command.pre_exec(move || Theirs::leave_open(number));
+    }
     let started = Instant::now();
     let mut qemu = Supervised::start(command, streams).await.map_err(|cause| spawn(confinement::explain(cause)))?;
+    drop(theirs);
 
     let mut cancel = pin!(cancel);
     let mut watch = Watch::new(boot);
@@ -183,6 +192,8 @@ pub async fn run(
     let mut processor = Duration::ZERO;
     let mut polls = 0_u32;
     let mut verdict = None;
+    let mut monitor = Some(monitor);
+    let mut glimpses = Vec::new();
     let exit = loop {
         let ticked = tokio::select! {
             biased;
@@ -221,7 +232,12 @@ pub async fn run(
         } else if sampled {
             verdict = watch.look(clock.wall, clock.awake, serial.len(), sample);
         }
-        if verdict.is_some() {
+        if let Some(stop) = &verdict {
+            if let (Stop::OutOfTime | Stop::Stalled | Stop::Overdue { .. }, Some(monitor)) = (stop, monitor.take()) {
+                let code = symbols::code(&boot.kernel).unwrap_or_default();
+                let is_code = |address| code.iter().any(|range| range.contains(&address));
+                glimpses = monitor.glimpses(boot.harts, is_code).await;
+            }
             qemu.kill();
         }
     };
@@ -245,7 +261,16 @@ pub async fn run(
     serial.bytes.truncate(usize::try_from(boot.output_limit).unwrap_or(usize::MAX));
     let exchanges = conversation.map(Conversation::into_exchanges).unwrap_or_default();
     let seen = boot.witness.as_ref().and_then(Station::seen);
-    Ok(Transcript { boot: boot.clone(), serial: serial.bytes, exchanges, stop, seen, wall: clock.wall, processor })
+    Ok(Transcript {
+        boot: boot.clone(),
+        serial: serial.bytes,
+        exchanges,
+        stop,
+        seen,
+        glimpses,
+        wall: clock.wall,
+        processor,
+    })
 }
 
 /// How a process that ended came to end, where `verdict` is what it was killed for.

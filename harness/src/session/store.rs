@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::dialogue::Exchange;
-use super::{Boot, Stop, Transcript};
+use super::{Boot, Glimpse, Stop, Transcript};
 use crate::digest;
 use crate::lab::SessionId;
 use crate::owner::Owner;
@@ -32,6 +32,8 @@ struct Saved {
     exchanges: Vec<Exchange>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<Seen>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    glimpses: Vec<Vec<Glimpse>>,
 }
 
 /// What must be found in `<session>.serial`.
@@ -137,7 +139,7 @@ pub fn schema() -> Schema {
 /// # Errors
 /// When a file cannot be written, for example because the disk is full.
 pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError> {
-    let Transcript { boot, serial, exchanges, stop, seen, wall, processor } = transcript;
+    let Transcript { boot, serial, exchanges, stop, seen, glimpses, wall, processor } = transcript;
     let [serial_path, json_path] = paths(directory, &boot.session)?;
     let saved = Saved {
         format: FORMAT,
@@ -153,6 +155,7 @@ pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError>
         serial: SavedSerial { bytes: serial.len() as u64, sha256: digest::of_bytes(serial) },
         exchanges: exchanges.clone(),
         seen: seen.clone(),
+        glimpses: glimpses.clone(),
     };
     let mut json = serde_json::to_vec_pretty(&saved)
         .map_err(|error| StoreError::Write { path: json_path.clone(), cause: error.into() })?;
@@ -199,6 +202,7 @@ pub fn load(directory: &Path, session: &SessionId) -> Result<Transcript, StoreEr
         exchanges: saved.exchanges,
         stop: saved.stop,
         seen: saved.seen,
+        glimpses: saved.glimpses,
         wall: Duration::from_micros(saved.wall_microseconds),
         processor: Duration::from_micros(saved.processor_microseconds),
     })

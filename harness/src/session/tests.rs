@@ -108,6 +108,9 @@ async fn a_guest_that_hangs_silently_runs_out_of_its_own_time() {
     let transcript = transcript(&boot).await;
     assert_eq!(transcript.stop, Stop::OutOfTime);
     assert!(transcript.processor.as_secs() >= 2, "{:?}", transcript.processor);
+    // Where it hung is seen on the way out, several times.
+    let seen: Vec<u64> = transcript.glimpses.iter().flatten().map(|glimpse| glimpse.pc).collect();
+    assert!(seen.len() > 1 && seen.iter().all(|pc| (0x8000_0000..0x8000_1000).contains(pc)), "{seen:x?}");
 }
 
 #[tokio::test]

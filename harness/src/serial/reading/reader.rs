@@ -280,6 +280,7 @@ impl Reader {
             sections: Vec::new(),
             damage,
             records,
+            glimpses: Vec::new(),
             seen: None,
             dispute: None,
         }

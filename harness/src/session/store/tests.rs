@@ -44,6 +44,7 @@ fn transcript(directory: &Path) -> Transcript {
             counts: vec![5000, 0, 3],
             noted: vec![Noted { hart: 0, meter: 0, instructions: 48 }; 3],
         }),
+        glimpses: vec![vec![Glimpse { hart: 1, pc: 0x8000_0010, callers: vec![0x8000_0020] }]],
         wall: Duration::from_micros(1_234_567),
         processor: Duration::from_millis(80),
     }

@@ -110,7 +110,16 @@ fn play(console: &Console, piece: usize, name: &str) -> Vec<Section> {
     };
     let exchanges = talk.into_exchanges();
     let (wall, processor) = (Duration::ZERO, Duration::ZERO);
-    sections::of(&Transcript { boot, serial, exchanges, stop: Stop::AllSaid, seen: None, wall, processor })
+    sections::of(&Transcript {
+        boot,
+        serial,
+        exchanges,
+        stop: Stop::AllSaid,
+        seen: None,
+        glimpses: Vec::new(),
+        wall,
+        processor,
+    })
 }
 
 #[test]
