@@ -91,6 +91,9 @@ pub struct GradedLab {
     pub version: String,
     /// The kernel kind.
     pub kernel: String,
+    /// Whether it has checks that students must not see; then they must not see the seed either.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub hides: bool,
 }
 
 /// The submission of a grade.
@@ -386,6 +389,10 @@ pub enum Verdict {
         /// Why not.
         reason: String,
     },
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_none(number: &u32) -> bool {

@@ -4,9 +4,9 @@
 use crate::grade::{Grade, GradedCheck, Score};
 
 impl Grade {
-    /// Whether there is something in it that students must not see.
+    /// Whether its lab has something that students must not see.
     pub fn hides(&self) -> bool {
-        self.checks.iter().any(|check| !check.visibility.is_visible())
+        self.lab.hides
     }
 
     /// Whether something was taken out that students must not see.
@@ -64,7 +64,14 @@ mod tests {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
         assert_eq!(shown.points.max, Points::whole(16));
-        assert!(shown.is_part() && !shown.hides());
+        assert!(shown.is_part() && shown.visible() == shown);
+    }
+
+    #[test]
+    fn the_seed_is_kept_back_where_only_visible_checks_were_run() {
+        let mut grade = samples::with_hidden_checks();
+        grade.checks.pop();
+        assert!(!crate::report::json::to_string(&grade.visible()).contains("0x5eed"));
     }
 
     #[test]

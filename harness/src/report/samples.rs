@@ -69,6 +69,7 @@ pub fn saying(text: &str) -> Grade {
             title: "Buddy page allocation".to_owned(),
             version: "ab".repeat(32),
             kernel: "reference".to_owned(),
+            hides: false,
         },
         submission: GradedSubmission {
             what: words(),
@@ -182,6 +183,7 @@ pub fn with_hidden_checks() -> Grade {
     secret.visibility = Visibility::Hidden;
     secret.sessions = vec!["secret-session".to_owned()];
     grade.checks.push(secret);
+    grade.lab.hides = true;
     let session = GradedSession { id: "secret-session@7us".to_owned(), ..grade.sessions[0].clone() };
     grade.sessions.push(session);
     grade.times.sessions.insert("secret-session@7us".to_owned(), 0.5);

@@ -21,6 +21,7 @@ impl Run<'_> {
                 title: job.lab.title.clone(),
                 version: job.lab.version.clone(),
                 kernel: job.kind.id.0.clone(),
+                hides: job.lab.checks.iter().any(|check| !check.visibility.is_visible()),
             },
             submission: graded_submission(job, &self.tree),
             seed: self.seed.to_string(),
