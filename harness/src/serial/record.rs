@@ -1,19 +1,20 @@
 //! One line of the serial line to one record.
 
-use abi::space_workload::{Answer, Place};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::buffer_trace;
 use crate::list_trace::{self, Lock};
 use crate::object_trace::Wire;
-use crate::space_trace;
 use crate::trace::{Operation, Pool, Region};
 
+mod buffers;
 mod heap;
 mod operation;
+mod spaces;
 
+pub use buffers::BufferOperations;
 pub use heap::Heap;
+pub use spaces::SpaceOperations;
 
 /// A record with its place in the sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,28 +124,6 @@ pub struct ListOperations {
     pub from: u64,
     /// In order.
     pub operations: Vec<list_trace::Operation>,
-}
-
-/// `buffers`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "BufferFields")]
-pub struct BufferOperations {
-    /// Who asked.
-    pub client: u8,
-    /// Number of the first one among those of the client.
-    pub from: u64,
-    /// In order.
-    pub operations: Vec<buffer_trace::Operation>,
-}
-
-/// `spaces`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "SpaceFields")]
-pub struct SpaceOperations {
-    /// Number of the first one.
-    pub from: u64,
-    /// In order.
-    pub operations: Vec<space_trace::Operation>,
 }
 
 /// `objects`
@@ -391,78 +370,6 @@ impl TryFrom<ListFields> for ListOperations {
         let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
         Ok(Self { hart, from, operations })
     }
-}
-
-#[derive(Deserialize)]
-struct BufferFields {
-    client: u8,
-    from: u64,
-    ops: Vec<(char, u64, u64, u64, u64, u64)>,
-}
-
-impl TryFrom<BufferFields> for BufferOperations {
-    type Error = String;
-
-    fn try_from(BufferFields { client, from, ops }: BufferFields) -> Result<Self, String> {
-        let operation = |(letter, begin, end, block, buffer, content)| {
-            let what = match letter {
-                'r' => buffer_trace::What::Read { content },
-                'w' => buffer_trace::What::Write { content },
-                'x' => buffer_trace::What::Release,
-                'p' => buffer_trace::What::Pin,
-                'u' => buffer_trace::What::Unpin,
-                _ => return Err(format!("an operation begins with `r`, `w`, `x`, `p` or `u`, not with `{letter}`")),
-            };
-            Ok(buffer_trace::Operation { client, begin, end, block, buffer, what })
-        };
-        let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
-        Ok(Self { client, from, operations })
-    }
-}
-
-#[derive(Deserialize)]
-struct SpaceFields {
-    from: u64,
-    ops: Vec<(char, u8, u64, u64, u8, u64)>,
-}
-
-impl TryFrom<SpaceFields> for SpaceOperations {
-    type Error = String;
-
-    fn try_from(SpaceFields { from, ops }: SpaceFields) -> Result<Self, String> {
-        let operations = ops.into_iter().map(space_operation).collect::<Result<_, _>>()?;
-        Ok(Self { from, operations })
-    }
-}
-
-fn space_operation(
-    (letter, process, number, value, answer, frame): (char, u8, u64, u64, u8, u64),
-) -> Result<space_trace::Operation, String> {
-    let place = || Place::from_number(number).ok_or_else(|| format!("{number} is no place"));
-    let answer = match answer {
-        0 => Answer::Done,
-        1 => Answer::Refused,
-        2 => Answer::Died,
-        _ => return Err(format!("an answer is 0, 1 or 2, not {answer}")),
-    };
-    let outcome = space_trace::Outcome { answer, frame };
-    let what = match letter {
-        'f' => {
-            let child = u8::try_from(number).map_err(|_| format!("{number} is no process"))?;
-            space_trace::What::Fork { child, outcome }
-        }
-        'm' => space_trace::What::Mapped { place: place()?, frame },
-        's' => space_trace::What::Store { place: place()?, value, outcome },
-        'r' => space_trace::What::Receive { place: place()?, value, outcome },
-        'l' => space_trace::What::Look { place: place()?, value, outcome },
-        'x' => space_trace::What::Exit,
-        'w' => space_trace::What::Wait,
-        'c' => space_trace::What::Count { pages: value },
-        't' => space_trace::What::Take { left: value },
-        'g' => space_trace::What::GiveBack,
-        _ => return Err(format!("`{letter}` begins no operation of processes")),
-    };
-    Ok(space_trace::Operation { process, what })
 }
 
 #[derive(Deserialize)]

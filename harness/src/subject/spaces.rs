@@ -209,3 +209,118 @@ impl Spaces for Replay<'_> {
         Stop::NotDone
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serial::reading::Reading;
+    use crate::space_trace::Outcome;
+
+    const SCRIPT: &str = "forktest bounds --operations 100 --pages 2 --seed 3";
+
+    /// A kernel that kills and refuses where it must; what is in memory is for the oracle's own tests.
+    #[derive(Default)]
+    struct Right(Vec<Operation>);
+
+    impl Right {
+        fn note(&mut self, process: u8, what: What) {
+            self.0.push(Operation { process, what });
+        }
+
+        fn reach(place: Place, by_kernel: bool) -> Outcome {
+            let answer = match place {
+                Place::Word(_) => Answer::Done,
+                _ if by_kernel => Answer::Refused,
+                _ => Answer::Died,
+            };
+            Outcome { answer, frame: 64 }
+        }
+    }
+
+    impl Spaces for Right {
+        type Stop = std::convert::Infallible;
+        fn phase(&mut self, _: &'static str) -> Result<(), Self::Stop> {
+            Ok(())
+        }
+        fn fork(&mut self, parent: u8, child: u8, pages: u8) -> Result<Answer, Self::Stop> {
+            self.note(parent, What::Fork { child, outcome: Outcome { answer: Answer::Done, frame: 0 } });
+            for page in 0..pages {
+                self.note(child, What::Mapped { place: Place::Word(2 * page), frame: 64 });
+            }
+            Ok(Answer::Done)
+        }
+        fn store(&mut self, process: u8, place: Place, value: u64) -> Result<Answer, Self::Stop> {
+            let outcome = Self::reach(place, false);
+            self.note(process, What::Store { place, value, outcome });
+            Ok(outcome.answer)
+        }
+        fn receive(&mut self, process: u8, place: Place, value: u64) -> Result<Answer, Self::Stop> {
+            let outcome = Self::reach(place, true);
+            self.note(process, What::Receive { place, value, outcome });
+            Ok(outcome.answer)
+        }
+        fn look(&mut self, process: u8, place: Place) -> Result<Answer, Self::Stop> {
+            let outcome = Outcome { answer: Answer::Done, frame: 64 };
+            self.note(process, What::Look { place, value: 1, outcome });
+            Ok(Answer::Done)
+        }
+        fn exit(&mut self, process: u8) -> Result<(), Self::Stop> {
+            self.note(process, What::Exit);
+            Ok(())
+        }
+        fn wait(&mut self, parent: u8) -> Result<(), Self::Stop> {
+            self.note(parent, What::Wait);
+            Ok(())
+        }
+        fn count(&mut self) -> Result<(), Self::Stop> {
+            self.note(0, What::Count { pages: 100 });
+            Ok(())
+        }
+        fn leave(&mut self, pages: Option<u64>) -> Result<(), Self::Stop> {
+            self.note(0, pages.map_or(What::GiveBack, |left| What::Take { left }));
+            Ok(())
+        }
+        fn stop(&mut self) -> Self::Stop {
+            unreachable!("this kernel does all that it must")
+        }
+    }
+
+    fn departure(change: fn(&mut Vec<Operation>)) -> Option<String> {
+        let workload = Workload::parse(SCRIPT.split_ascii_whitespace().skip(1)).unwrap();
+        let mut right = Right::default();
+        let Ok(()) = workload.run(&mut right);
+        change(&mut right.0);
+        let reading = Reading { spaces: right.0, ..Reading::of_serial("") };
+        weigh(&Weighing { script: &[SCRIPT.to_owned()], reading: &reading, oracles: &["cow"] }).departure
+    }
+
+    #[test]
+    fn a_trace_is_followed_through_deaths_and_refusals_that_are_due() {
+        assert_eq!(departure(|_| {}), None);
+    }
+
+    #[test]
+    fn a_trace_that_was_cut_off_made_up_or_goes_on_departs_from_its_workload() {
+        let says = |change: fn(&mut Vec<Operation>), part: &str| {
+            let departure = departure(change).unwrap_or_default();
+            assert!(departure.contains(part), "{part:?} is not in {departure:?}");
+        };
+        says(|trace| trace.truncate(trace.len() - 1), "before all were made");
+        says(|trace| trace.swap(3, 4), "operation 3 is not what is asked there");
+        says(|trace| trace.push(trace[0]), "a workload that makes no more");
+        says(Vec::clear, "no processes were traced");
+    }
+
+    #[test]
+    fn a_process_that_dies_where_it_must_not_is_named() {
+        let kill_first = |trace: &mut Vec<Operation>| {
+            if let What::Store { outcome, .. } = &mut trace[0].what {
+                outcome.answer = Answer::Died;
+            }
+            trace.truncate(1);
+        };
+        let departure = departure(kill_first).unwrap_or_default();
+        assert!(departure.contains("process 0 was told to store"), "{departure}");
+        assert!(departure.contains("the kernel killed it"), "{departure}");
+    }
+}

@@ -294,3 +294,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn operations_of_processes_are_read_and_wrong_ones_named() {
+    use abi::space_workload::{Answer, Place};
+
+    let record = |ops: &str| parse(&format!(r#"{{"n":1,"r":"spaces","from":0,"ops":[{ops}]}}"#));
+    let Ok(Numbered { record: Record::Spaces(spaces), .. }) = record(r#"["s",1,257,9,2,64],["c",0,0,100,0,0]"#) else {
+        panic!("a record of processes");
+    };
+    let outcome = crate::space_trace::Outcome { answer: Answer::Died, frame: 64 };
+    let store = crate::space_trace::What::Store { place: Place::Guard, value: 9, outcome };
+    assert_eq!(spaces.operations[0], crate::space_trace::Operation { process: 1, what: store });
+    assert_eq!(spaces.operations[1].what, crate::space_trace::What::Count { pages: 100 });
+    for wrong in [r#"["s",1,999,9,0,0]"#, r#"["s",1,0,9,3,0]"#, r#"["z",1,0,9,0,0]"#, r#"["s",1,0]"#] {
+        assert!(record(wrong).is_err(), "{wrong}");
+    }
+}
