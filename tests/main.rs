@@ -6,6 +6,7 @@ mod c_harts;
 mod c_kernel;
 mod c_umalloc;
 mod cheats;
+mod cluster;
 mod command;
 mod confinement;
 mod console;

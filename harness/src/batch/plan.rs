@@ -21,7 +21,7 @@ pub enum Which {
     Only(Regex),
     /// Those that have no grade or lost points in the last run; the others are taken over from it.
     Failed,
-    /// Those that the last run did not come to.
+    /// Those that the last run did not come to; all, where there was none.
     Resume,
 }
 
@@ -72,7 +72,7 @@ impl Plan<'_> {
             own.map(|seconds| (seconds * 1000.0) as u64)
         };
         let (id, all, state) = match batch.which {
-            Which::Resume => go_on(batch, gradebook, &run)?,
+            Which::Resume if !gradebook.runs()?.is_empty() => go_on(batch, gradebook, &run)?,
             _ => begin(batch, gradebook, &run)?,
         };
         let mut items = Vec::new();

@@ -39,7 +39,8 @@ pub struct BatchOptions {
     /// Grade only part I of N, as one of several machines; `grader merge` joins the parts
     #[arg(long, value_name = "I/N", default_value = "1/1", hide_default_value = true)]
     shard: Shard,
-    /// Go on with the last run, which was killed or interrupted, or could not grade some by a fault of ours
+    /// Go on with the last run, which was killed or interrupted, or could not grade some by a fault of ours; begin one
+    /// where there is none
     #[arg(long, conflicts_with_all = ["only", "failed"])]
     resume: bool,
     /// Only students whose id, name or group matches this regular expression
