@@ -47,6 +47,8 @@ pub enum Cause {
     Compiler(String, String),
     /// QEMU, before and after.
     Qemu(String, String),
+    /// Whether boots were watched from outside of the guest, before and after.
+    Witness(String, String),
     /// The seed, though neither lab nor submission changed.
     Seed(String, String),
     /// The grader itself.
@@ -73,6 +75,7 @@ impl fmt::Display for Cause {
             Self::Course => f.write_str("the course's files"),
             Self::Compiler(one, other) => write!(f, "the compiler ({one}, then {other})"),
             Self::Qemu(one, other) => write!(f, "QEMU ({one}, then {other})"),
+            Self::Witness(one, other) => write!(f, "the witness of boots ({one}, then {other})"),
             Self::Seed(one, other) => write!(f, "the seed ({one}, then {other})"),
             Self::Harness(one, other) => write!(f, "the grader ({one}, then {other})"),
             Self::OurFault(reason) => write!(f, "a fault of ours: {reason}"),
@@ -186,6 +189,7 @@ fn causes(before: &Side, after: &Side, one: &Row, other: &Row) -> Vec<Cause> {
     };
     differs(&a.compiler, &b.compiler, Cause::Compiler);
     differs(&a.qemu, &b.qemu, Cause::Qemu);
+    differs(&a.attestation, &b.attestation, Cause::Witness);
     differs(&before.run.run.grader, &after.run.run.grader, Cause::Harness);
     if a.seed != b.seed && causes.iter().all(|cause| !matches!(cause, Cause::Submission { .. } | Cause::Lab)) {
         causes.push(Cause::Seed(a.seed.clone(), b.seed.clone()));

@@ -81,7 +81,7 @@ struct Part {
     run: PastRun,
     rows: Vec<Row>,
     students: Vec<StudentRow>,
-    tools: BTreeMap<(String, String), (String, String, String)>,
+    tools: BTreeMap<(String, String), [String; 4]>,
 }
 
 /// What came of joining.
@@ -166,8 +166,12 @@ fn read(folder: &Path) -> Result<Part, MergeError> {
     let mut tools = BTreeMap::new();
     for row in &rows {
         if let Some(grade) = &row.grade {
-            let used = (grade.compiler.clone(), grade.qemu.clone(), grade.course.clone());
-            tools.insert((row.lab.clone(), grade.kernel.clone()), used);
+            let used = [&grade.compiler, &grade.qemu, &grade.course, &grade.attestation].map(Clone::clone);
+            let place = (row.lab.clone(), grade.kernel.clone());
+            // What was refused before anything was booted says nothing of a witness.
+            if !grade.attestation.is_empty() || !tools.contains_key(&place) {
+                tools.insert(place, used);
+            }
         }
     }
     Ok(Part { folder: folder.to_owned(), file, run, rows, students, tools })
@@ -189,12 +193,13 @@ fn agree(one: &Part, other: &Part) -> Result<(), MergeError> {
     .filter(|(_, same)| !same)
     .map(|(what, _)| what.to_owned())
     .collect();
-    for (place, (compiler, qemu, course)) in &one.tools {
-        let Some((other_compiler, other_qemu, other_course)) = other.tools.get(place) else { continue };
-        for (name, one, other) in
-            [("compiler", compiler, other_compiler), ("QEMU", qemu, other_qemu), ("course", course, other_course)]
+    for (place, tools) in &one.tools {
+        let Some(others) = other.tools.get(place) else { continue };
+        for (name, (one, other)) in
+            ["compiler", "QEMU", "course", "witness of boots"].iter().zip(tools.iter().zip(others))
         {
-            if one != other {
+            let is_known = !one.is_empty() && !other.is_empty();
+            if one != other && (is_known || *name != "witness of boots") {
                 what.push(format!("the {name} ({one} and {other})"));
             }
         }

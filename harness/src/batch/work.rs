@@ -275,13 +275,15 @@ pub struct Runner<'a> {
     pub machine: super::machine::Machine,
     /// The course.
     pub course: &'a crate::course::Course,
+    /// Where the witness of boots is kept.
+    pub cache: &'a crate::cache::Cache,
     /// Told once that everything must end.
     pub cancel: Cancel,
 }
 
 impl Grader for Runner<'_> {
     fn with(&self, lab: &Lab, kind: &Kind) -> Option<String> {
-        self.machine.with(&self.runtime, self.course, lab, kind)
+        self.machine.with(&self.runtime, (self.course, self.cache), lab, kind)
     }
 
     fn grade(&self, job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, RunError> {

@@ -111,6 +111,7 @@ pub fn batch(context: &Context, options: &BatchOptions) -> Result<ExitCode, Fail
         runtime: runtime.handle().clone(),
         machine: Machine::default(),
         course: &context.course,
+        cache: &context.cache,
         cancel: cancel.clone(),
     };
     let mut live = Live::new(io::IsTerminal::is_terminal(&io::stderr()), terminal::colours(&io::stderr()));

@@ -1,7 +1,7 @@
 //! The grades of a class in an SQLite file, written so that a kill at any moment loses nothing that was finished.
 //!
-//! The schema is in `v1.sql`, which is also its documentation. A later version is one more file and one more line in
-//! [`MIGRATIONS`]; a file of any earlier one is brought up to date when it is opened.
+//! The schema is in `v1.sql` and what later versions add to it, which is also its documentation. A version is a file and
+//! a line in [`MIGRATIONS`]; a gradebook of any earlier one is brought up to date when it is opened.
 
 mod canonical;
 mod read;
@@ -24,7 +24,7 @@ pub use write::{Pair, Update};
 pub const FILE: &str = "gradebook.db";
 
 /// What brings a gradebook from each version to the next, from an empty file on.
-const MIGRATIONS: [&str; 1] = [include_str!("v1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("v1.sql"), include_str!("v2.sql")];
 
 /// Says that an SQLite file is a gradebook: "grad" in ASCII.
 const APPLICATION: i32 = 0x6772_6164;

@@ -116,7 +116,7 @@ impl Gradebook {
             let mut select = self.connection.prepare(
                 "SELECT s.student, t.name, t.team, s.lab, state, reason, attempts, repository, wanted, due, commit_id, \
                  commit_time, head_id, head_time, later, late, rule, note, grade_key, kernel, source, seed, outcome, earned, max, \
-                 compiler, qemu, course, document, cached, spent_seconds FROM submissions s \
+                 compiler, qemu, course, attestation, document, cached, spent_seconds FROM submissions s \
                  JOIN students t ON t.run = s.run AND t.student = s.student \
                  JOIN labs l ON l.run = s.run AND l.lab = s.lab \
                  WHERE s.run = ? ORDER BY l.position, t.position",
@@ -271,6 +271,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Option<Row>> {
             compiler: row.get("compiler")?,
             qemu: row.get("qemu")?,
             course: row.get("course")?,
+            attestation: row.get::<_, Option<String>>("attestation")?.unwrap_or_default(),
             document,
             cached: row.get("cached")?,
             seconds: row.get("spent_seconds")?,

@@ -205,6 +205,8 @@ pub struct RowGrade {
     pub qemu: String,
     /// SHA-256 of the course's files that went into it.
     pub course: String,
+    /// `witness` where boots were watched from outside of the guest, `none` where they were not; empty where none was.
+    pub attestation: String,
     /// The digest of its document.
     pub document: String,
     /// It was graded before, and is the same.

@@ -83,3 +83,31 @@ fn nothing_is_written_where_a_part_of_it_cannot_be() {
     assert!(gradebook.begin(&run(), &students, due.into_iter()).is_err());
     assert_eq!(gradebook.runs().unwrap(), []);
 }
+
+#[test]
+fn a_gradebook_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "application_id", APPLICATION).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO runs VALUES (1, 0, 1, 'h', 'batch', 'r', 'derived', '0', '1/1', '');
+         INSERT INTO labs VALUES (1, 0, 'lab', 'A lab', 'v', 10.0);
+         INSERT INTO students VALUES (1, 0, 'a', 'Ada', '');
+         INSERT INTO submissions (run, student, lab, state, reason) VALUES (1, 'a', 'lab', 'missing', 'no branch');",
+    )
+    .unwrap();
+    drop(old);
+    let gradebook = Gradebook::open(&path).unwrap();
+    let rows = gradebook.rows(1).unwrap();
+    assert_eq!((rows[0].student.name.as_str(), rows[0].reason.as_str()), ("Ada", "no branch"));
+    let columns: i64 = gradebook
+        .connection
+        .query_row("SELECT count(*) FROM pragma_table_info('submissions') WHERE name = 'attestation'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(columns, 1);
+}

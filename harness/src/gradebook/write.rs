@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::rows::{self, Found, Graded, Run, StudentRow, Terms, stamp};
 use super::{Gradebook, GradebookError};
 use crate::digest;
-use crate::grade::{Grade, Points, Verdict};
+use crate::grade::{Grade, Points, Verdict, Watched};
 use crate::report::json;
 
 /// Something that was learned of a submission.
@@ -235,10 +235,14 @@ fn write_grade(
         .execute(params![document, text])?;
     let fingerprint: Vec<u8> = graded.fingerprint.iter().flat_map(|number| number.to_le_bytes()).collect();
     let points = |points: Points| f64::from(points);
+    let attestation = grade.witness.as_ref().map(|watched| match watched {
+        Watched::Available => "witness",
+        Watched::Missing { .. } => "none",
+    });
     let mut update = connection.prepare_cached(
         "UPDATE submissions SET state = 'graded', reason = '', attempts = ?4, grade_key = ?5, source = ?6, seed = ?7, outcome = ?8, \
          earned = ?9, max = ?10, compiler = ?11, qemu = ?12, course = ?13, document = ?14, fingerprint = ?15, \
-         cached = ?16, graded_at = ?17, spent_seconds = ?18, kernel = ?19 WHERE run = ?1 AND student = ?2 AND lab = ?3",
+         cached = ?16, graded_at = ?17, spent_seconds = ?18, kernel = ?19, attestation = ?20 WHERE run = ?1 AND student = ?2 AND lab = ?3",
     )?;
     update.execute(params![
         run,
@@ -259,7 +263,8 @@ fn write_grade(
         graded.cached,
         stamp(),
         graded.seconds,
-        grade.lab.kernel
+        grade.lab.kernel,
+        attestation
     ])?;
     write_checks(connection, run, (student, lab), grade)?;
     write_sessions(connection, run, (student, lab), graded)

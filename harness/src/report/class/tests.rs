@@ -17,6 +17,7 @@ fn row(text: &str, student: &str, name: &str, state: State, points: Option<f64>)
         compiler: String::new(),
         qemu: String::new(),
         course: String::new(),
+        attestation: String::new(),
         document: "d".to_owned(),
         cached: false,
         seconds: 1.0,
