@@ -130,7 +130,8 @@ fn the_same_course_gives_the_same_commits_and_a_full_folder_is_left_alone() {
 }
 
 #[test]
-fn every_branch_of_the_handout_builds_without_a_warning_and_boots_and_two_are_graded() {
+#[ignore = "long: ci/long"]
+fn every_branch_of_the_handout_builds_without_a_warning_boots_and_is_graded() {
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("start");
     handout(&path);
@@ -148,10 +149,6 @@ fn every_branch_of_the_handout_builds_without_a_warning_and_boots_and_two_are_gr
         assert!(output.status.success(), "{lab}: {said}\n{}", String::from_utf8_lossy(&output.stdout));
         assert!(!said.contains("warning"), "{lab}: {said}");
 
-        // All are graded by `grader selftest`; here one whose files lie deep, and one whose file is alone.
-        if !["lab6-2-buddy", "lab6-5-slab"].contains(&lab.as_str()) {
-            continue;
-        }
         // Nothing that was handed out counts as changed in vain.
         let first = first_check(&lab);
         let json = path.join(".git/grade.json");
