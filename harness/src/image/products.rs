@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::error::BuildError;
 use super::scratch::Scratch;
@@ -14,6 +15,11 @@ use super::{Build, Order, Outcome, Progress};
 /// The file that says what the rest was made of; it is written last.
 const KEY: &str = "key";
 const TREE: &str = "tree";
+
+/// Before anything that is graded was written: the year 2000.
+fn long_ago() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_800)
+}
 
 /// Lays a built tree of the course's own into the empty folder where a submission is about to be built; builds it first
 /// where there is none. Without, the build only takes longer, so nothing that goes wrong with the course's own tree is
@@ -35,7 +41,7 @@ pub(super) async fn lay(
         return Scratch::clear(root);
     }
     Scratch::clear(root)?;
-    copy(&kept.join(TREE), &Scratch::tree_in(root)).map_err(|(path, cause)| BuildError::io(path, cause))
+    copy(&kept.join(TREE), &Scratch::tree_in(root), long_ago()).map_err(|(path, cause)| BuildError::io(path, cause))
 }
 
 /// What products depend on. Features are no part of it: most of what is built has none, and the builder sees to the rest.
@@ -69,9 +75,10 @@ async fn make(
     Ok(true)
 }
 
-/// Copies a folder with the times of its files, by which builders see what is new. No inode is shared: what a submission's
-/// build writes is its own.
-fn copy(from: &Path, to: &Path) -> Result<(), (PathBuf, io::Error)> {
+/// Copies a built tree; sources get one time, and what was made of them a later one, both long ago. Builders go by times:
+/// were the clock set back, what was built of the course's own tree would seem newer than the submission's files, and would
+/// be graded in their place. No inode is shared: what a submission's build writes is its own.
+fn copy(from: &Path, to: &Path, time: SystemTime) -> Result<(), (PathBuf, io::Error)> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |cause| (path, cause)
@@ -80,13 +87,12 @@ fn copy(from: &Path, to: &Path) -> Result<(), (PathBuf, io::Error)> {
     for entry in fs::read_dir(from).map_err(at(from))? {
         let entry = entry.map_err(at(from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let data = entry.metadata().map_err(at(&source))?;
-        if data.is_dir() {
-            copy(&source, &target)?;
+        if entry.file_type().map_err(at(&source))?.is_dir() {
+            let is_made = entry.file_name() == "target";
+            copy(&source, &target, if is_made { time + Duration::from_secs(1) } else { time })?;
             continue;
         }
         fs::copy(&source, &target).map_err(at(&target))?;
-        let time = data.modified().map_err(at(&source))?;
         fs::File::options().write(true).open(&target).and_then(|file| file.set_modified(time)).map_err(at(&target))?;
     }
     Ok(())

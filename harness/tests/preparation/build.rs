@@ -237,6 +237,29 @@ fn a_build_reads_no_file_of_the_machine_and_none_of_another_build_s() {
 }
 
 #[test]
+fn a_submission_is_built_of_its_own_files_though_the_clock_was_set_back() {
+    let fake = Fake::new();
+    let answer = |answer: u32| fake.with_answer(&format!("pub fn answer() -> u32 {{ {answer} }}"));
+    assert!(!runs(&fake.image(&answer(41))));
+    // As if what was made of the course's own tree had been made tomorrow.
+    let tomorrow = std::time::SystemTime::now() + Duration::from_secs(86_400);
+    let mut left = vec![fake.path("cache/products")];
+    let mut files = 0;
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                left.push(entry.path());
+            } else if entry.path().iter().any(|name| name == "target") {
+                fs::File::options().write(true).open(entry.path()).unwrap().set_modified(tomorrow).unwrap();
+                files += 1;
+            }
+        }
+    }
+    assert!(files > 10, "{files} files of the course's own build are kept");
+    assert!(!runs(&fake.image(&answer(43))), "the course's own answer stands in for the submission's");
+}
+
+#[test]
 fn what_a_submission_s_build_leaves_is_gone_before_the_next() {
     let fake = Fake::new();
     let builder = "[ ! -e left ] && touch left $HOME/left $TMPDIR/left && mkdir -p target/release && \
