@@ -1,12 +1,12 @@
 //! The catalogue of cheating kernels: none of them earns a point, and each is stopped by what its file says.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use crate::c_kernel::Example;
-use crate::student::{Outcome, course, course_file, grader, reference};
+use crate::student::{Outcome, copy, course, course_file, grader, reference};
 
 /// A cheat as the head of its file describes it.
 struct Cheat {
@@ -89,17 +89,6 @@ impl Graded {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).expect("a folder");
-        for entry in fs::read_dir(from).expect("a folder").flatten().filter(|entry| entry.file_name() != "target") {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        }
-    } else {
-        fs::copy(from, to).expect("a file");
-    }
-}
-
 /// Asserts that no cheat earned anything, and that each was stopped by what its file names.
 fn assert_stopped(cheats: &[Cheat], outcome: &Outcome) {
     assert_eq!(outcome.code, Some(1), "{}", outcome.said());
@@ -145,6 +134,7 @@ fn cheats_of_a_kernel_in_rust_earn_nothing() {
     let all: String = cheats.iter().map(|cheat| format!("&{}::It, ", cheat.name)).collect();
     let modules: String = cheats.iter().map(module).collect();
     let modules = format!("pub const ALL: &[&dyn Cheat] = &[{all}];\n{modules}");
+    let modules = course_file("tests/cheats/forger.rs") + &modules;
     let solution = course_file("tests/cheats/allocator.rs").replace("{honest}", &honest).replace("{cheats}", &modules);
     graded.write("student/mm/src/page/buddy.rs", &solution);
     assert_stopped(&cheats, &graded.grade());

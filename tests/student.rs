@@ -28,14 +28,13 @@ pub fn course_file(path: &str) -> String {
 }
 
 /// Copies a folder, but for what a compiler left there.
-#[track_caller]
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").flatten() {
         let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
+        if from.is_dir() && !from.ends_with("target") {
             copy(&from, &to);
-        } else if from.extension().is_none_or(|kind| kind != "o") {
+        } else if from.is_file() && from.extension().is_none_or(|kind| kind != "o") {
             fs::copy(&from, &to).expect("a file");
         }
     }

@@ -78,10 +78,13 @@ pub enum What {
 pub struct Outcome {
     /// Whether it was carried out.
     pub answer: Answer,
-    /// Where the page is since, as a physical address, zero for none; for an order that was not carried out, how many
-    /// pages were free, counted up to [`MOST_COUNTED`].
+    /// Where the page is since, as a physical address with [`WRITABLE`] added, zero for none; for an order that was
+    /// not carried out, how many pages were free, counted up to [`MOST_COUNTED`].
     pub frame: u64,
 }
+
+/// Added to the address of a page that the process may write to.
+pub const WRITABLE: u64 = 1;
 
 /// As far as free pages are counted when an order is not carried out.
 pub const MOST_COUNTED: u64 = 64;

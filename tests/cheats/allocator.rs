@@ -46,6 +46,7 @@ impl PageAllocator for Buddy {
                 cheat.begin(&region);
             }
         }
+        // SAFETY: whoever calls this promises the same.
         unsafe { self.honest.add_region(region) }
     }
 
@@ -118,6 +119,7 @@ mod cheats {
     impl Write for Line {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             for byte in text.bytes() {
+                // SAFETY: none, which is what the cheat is about: the console's device is not this allocator's.
                 unsafe { (0x1000_0000 as *mut u8).write_volatile(byte) }
             }
             Ok(())
@@ -130,6 +132,7 @@ mod cheats {
 
     /// The switch, with the status of success.
     pub fn power_off() -> ! {
+        // SAFETY: likewise none: the switch is the kernel's.
         unsafe { (0x10_0000 as *mut u32).write_volatile(0x5555) };
         loop {}
     }
@@ -179,6 +182,7 @@ mod cheats {
         }
         #[allow(clippy::mut_from_ref)]
         pub fn get(&self) -> &mut T {
+            // SAFETY: one hart at a time is in the allocator, which its caller has locked.
             unsafe { &mut *self.0.get() }
         }
     }
@@ -194,6 +198,7 @@ mod cheats {
     pub fn scribble(buddy: &mut Buddy, pages: usize) -> Answer {
         let last = LAST.load(Relaxed);
         if last != 0 {
+            // SAFETY: none: the page is somebody else's.
             unsafe { (last as *mut u64).write_volatile(7) };
         }
         let answer = buddy.allocate(pages);

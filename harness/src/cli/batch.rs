@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::class_reports::{self, ClassReports};
 use super::failure::Failure;
-use super::run::on_interrupt;
+use super::run::{on_interrupt, runtime};
 use super::{Context, judges, protection, terminal};
 use crate::batch::{self, Batch, BatchError, Machine, Runner, Shard, Which};
 use crate::confinement::Protection;
@@ -101,8 +101,7 @@ pub fn batch(context: &Context, options: &BatchOptions) -> Result<ExitCode, Fail
         use_cache: !options.no_cache,
         fail_fast: options.fail_fast,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
-    let runtime = runtime.map_err(|error| Failure::harness(format!("start the runtime: {error}")))?;
+    let runtime = runtime()?;
     let cancel = {
         let _inside = runtime.enter();
         on_interrupt()

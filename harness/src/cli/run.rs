@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::failure::Failure;
@@ -148,9 +149,7 @@ fn add_trace(lab: &mut Lab, path: &Path) -> Result<(), Failure> {
 
 /// Runs a job to its end, or until it is interrupted.
 pub fn finish(job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, Failure> {
-    raise_open_files()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
-    let runtime = runtime.map_err(|error| Failure::harness(format!("start the runtime: {error}")))?;
+    let runtime = runtime()?;
     let grade = runtime.block_on(async {
         let cancel = on_interrupt();
         runner::grade(job, listener, &cancel).await
@@ -158,6 +157,13 @@ pub fn finish(job: &Job<'_>, listener: &mut dyn Listener) -> Result<Grade, Failu
     // What was started is ended by its own guards; a build script that ignores that must not keep us.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     grade.map_err(|error: RunError| Failure { owner: error.owner(), error: Box::new(error), help: None })
+}
+
+/// What gradings run in.
+pub fn runtime() -> Result<Runtime, Failure> {
+    raise_open_files()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    runtime.map_err(|error| Failure::harness(format!("start the runtime: {error}")))
 }
 
 /// Files that a grading may have open at a time, those of the processes that it starts not counted.

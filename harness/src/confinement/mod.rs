@@ -31,8 +31,8 @@ pub use namespaces::Route;
 pub use step::explain;
 
 /// The variable that names means not to be used, with commas: `landlock`, `seccomp`, `namespaces`, `qemu-sandbox`,
-/// `witness`. For
-/// tests, and for machines on which one of them is broken; what is missing then is reported like any other.
+/// `witness`. For tests, and for machines on which one of them is broken; what is missing then is reported like any
+/// other.
 pub const WITHOUT: &str = "GRADER_WITHOUT";
 
 /// What this machine can confine programs with.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::trace::OpIndex;
+
 /// One violated rule, in words, with a picture of the memory around it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
@@ -34,6 +36,14 @@ pub struct Map {
     pub runs: Vec<Run>,
     /// The pages that the operation is about, if they lie within the window: first page and number.
     pub marked: Option<(u64, u64)>,
+}
+
+/// `, in phase "…"`, for the end of who asked; nothing for what no workload makes.
+pub fn in_phase(phases: &[&str], at: OpIndex) -> String {
+    match phases.get(at).copied().unwrap_or_default() {
+        "" => String::new(),
+        phase => format!(", in phase \"{phase}\""),
+    }
 }
 
 /// Pages next to each other in one state.

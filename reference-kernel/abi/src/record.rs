@@ -56,7 +56,7 @@
 //!
 //! Those of a `spaces` record are in order, each `[letter, process, place, value, answer, frame]`, with zero for what it
 //! does not have. A place is a number ([`Place`](crate::space_workload::Place)); an answer is 0 (done), 1 (refused) or 2
-//! (died); a frame is the physical address where the place is now or, when the order was not carried out, the number of free
+//! (died); a frame is the physical address where the place is now, with 1 added if the process may write there, or, when the order was not carried out, the number of free
 //! pages, counted up to 64. `"f"` is a fork, with the child in place of the place, and `"m"` tells where a page of the child
 //! is; `"s"` is a store, `"r"` what the kernel copied there, `"l"` a look; `"x"` an exit and `"w"` a wait. The driver's own:
 //! `"c"`, the value being the free pages; `"t"` when it took all pages but so many, and `"g"` when it gave them back.

@@ -4,8 +4,8 @@ use abi::space_workload::{Answer, Place};
 
 use super::Case;
 use super::rules::{Rule, Violation};
-use crate::oracle::finding::Finding;
-use crate::space_trace::{Operation, Outcome, What};
+use crate::oracle::finding::{self, Finding};
+use crate::space_trace::{Operation, Outcome, WRITABLE, What};
 use crate::trace::OpIndex;
 
 /// Says what happened, what was due, and why.
@@ -13,8 +13,7 @@ pub fn explain(violation: &Violation, case: &Case<'_>) -> Finding {
     let operation = &case.operations[violation.at];
     let (asked, answered) = order(operation);
     let (expected, why) = lesson(&violation.rule, operation, case);
-    let phase = case.phases.get(violation.at).copied().unwrap_or_default();
-    let in_phase = if phase.is_empty() { String::new() } else { format!(", in phase \"{phase}\"") };
+    let in_phase = finding::in_phase(case.phases, violation.at);
     Finding {
         rule: violation.rule.group().to_owned(),
         operation: violation.at as u64,
@@ -50,7 +49,10 @@ fn result(outcome: Outcome, done: String) -> String {
 }
 
 fn in_frame(frame: u64) -> String {
-    if frame & !1 == 0 { "in no frame".to_owned() } else { format!("in the frame at {:#x}", frame & !1) }
+    match frame & !WRITABLE {
+        0 => "in no frame".to_owned(),
+        frame => format!("in the frame at {frame:#x}"),
+    }
 }
 
 /// What was asked, and what came of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use abi::space_workload::{Answer, Place};
 
-use crate::space_trace::{Operation, Outcome, What};
+use crate::space_trace::{Operation, Outcome, WRITABLE, What};
 use crate::trace::OpIndex;
 
 /// What the trace showed that a kernel must not do.
@@ -121,9 +121,6 @@ pub fn judge(operations: &[Operation]) -> Judged {
     }
     Judged { violations: judge.judged, due: judge.due, met: judge.met }
 }
-
-/// The bit that records add to a frame that the process may write to.
-const WRITABLE: u64 = 1;
 
 impl Judge {
     fn flaw(&mut self, at: OpIndex, rule: Rule) {

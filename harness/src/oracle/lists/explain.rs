@@ -3,7 +3,7 @@
 use super::rules::{Rule, Violation};
 use super::{APART, Case};
 use crate::list_trace::{Operation, What};
-use crate::oracle::finding::Finding;
+use crate::oracle::finding::{self, Finding};
 use crate::trace::OpIndex;
 
 /// Says what happened, what was due, and why.
@@ -11,8 +11,7 @@ pub fn explain(violation: &Violation, case: &Case<'_>) -> Finding {
     let operation = &case.operations[violation.at];
     let (asked, answered) = request(operation);
     let (expected, why) = lesson(&violation.rule, case);
-    let phase = case.phases.get(violation.at).copied().unwrap_or_default();
-    let in_phase = if phase.is_empty() { String::new() } else { format!(", in phase \"{phase}\"") };
+    let in_phase = finding::in_phase(case.phases, violation.at);
     Finding {
         rule: violation.rule.group().to_owned(),
         operation: violation.at as u64,
