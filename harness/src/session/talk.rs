@@ -12,7 +12,12 @@ use crate::serial::framer::Framer;
 /// Silence after which a kernel that shows no prompt is asked whether it is there. Doubles with every question.
 const NO_PROMPT: Duration = Duration::from_secs(1);
 /// As above, while a command runs: programs are silent for long, and a question's echo should meet none of their lines.
+/// A command with a short limit is asked sooner, so that a mangled answer does not use the limit up.
 const NO_ANSWER: Duration = Duration::from_secs(30);
+/// The part of a command's limit after which it is asked at the latest.
+const PART_OF_LIMIT: u32 = 3;
+/// As above, where a prompt was shown since the command was typed, and another hart wrote over it.
+const PROMPT_OVERWRITTEN: Duration = Duration::from_secs(1);
 /// As above, where a prompt shows that the command has ended, so that its answer must have been mangled.
 const PROMPT_WITHOUT_ANSWER: Duration = Duration::from_millis(300);
 /// Silence after which a shell that has answered gets its command though no prompt was seen.
@@ -56,6 +61,8 @@ enum State {
     Typed {
         /// Whether its echo came.
         echoed: bool,
+        /// Whether a prompt came after that, its own or one that a program prints.
+        prompted: bool,
         /// Whether it was typed for the second time.
         again: bool,
     },
@@ -120,7 +127,11 @@ impl<'a> Talk<'a> {
             State::Due { answered: true, .. } if silence >= ANSWERED => return self.type_command(),
             State::Due { .. } => NO_PROMPT,
             State::Typed { .. } if self.shows_prompt() => PROMPT_WITHOUT_ANSWER,
-            State::Typed { .. } => NO_ANSWER,
+            State::Typed { prompted: true, .. } => PROMPT_OVERWRITTEN,
+            State::Typed { .. } => {
+                let limit = self.about.commands.get(self.command).map_or(u64::MAX, |command| command.limit);
+                NO_ANSWER.min(Duration::from_nanos(limit) / PART_OF_LIMIT)
+            }
         };
         if self.asked >= QUESTIONS || silence < patience * (1 << self.asked) {
             return Vec::new();
@@ -163,7 +174,7 @@ impl<'a> Talk<'a> {
             self.exchanges.pop();
         }
         self.exchanges.push(Exchange { command: self.command, mark, others, from: self.heard, to: None });
-        self.state = State::Typed { echoed: false, again };
+        self.state = State::Typed { echoed: false, prompted: false, again };
         self.asked = 0;
         format!("{}{}{}\n", command.typed, self.about.join, self.about.question(mark)).into_bytes()
     }
@@ -184,11 +195,13 @@ impl<'a> Talk<'a> {
 
     /// Looks whether the byte that came last completes an echo or an answer.
     fn notice(&mut self) {
+        let shows_prompt =
+            matches!(self.state, State::Typed { echoed: true, prompted: false, .. }) && self.shows_prompt();
         let line = self.framer.pending();
-        if let State::Typed { echoed, .. } = &mut self.state
-            && self.open.iter().any(|question| question.about == About::Command && line.ends_with(&question.asks))
-        {
-            *echoed = true;
+        if let State::Typed { echoed, prompted, .. } = &mut self.state {
+            *prompted |= shows_prompt;
+            *echoed |=
+                self.open.iter().any(|question| question.about == About::Command && line.ends_with(&question.asks));
         }
         let Some(at) = self.open.iter().position(|question| line.ends_with(&question.answer)) else { return };
         let about = self.open.swap_remove(at).about;
@@ -196,7 +209,7 @@ impl<'a> Talk<'a> {
             (State::Due { again, .. }, _) => self.state = State::Due { answered: true, again },
             (State::Typed { .. }, About::Before) => {}
             // Neither the command's echo nor its answer came, and yet somebody reads: it was never read.
-            (State::Typed { echoed: false, again: false }, About::Later) => {
+            (State::Typed { echoed: false, again: false, .. }, About::Later) => {
                 self.outdate();
                 self.state = State::Due { answered: true, again: true };
             }

@@ -44,8 +44,11 @@ struct Expected {
     lines: Vec<String>,
 }
 
+/// Nanoseconds that a command may take: 90 s.
+const LIMIT: u64 = 90_000_000_000;
+
 fn dialogue(commands: &[String]) -> Dialogue {
-    let command = |typed: &String| Command { name: typed.clone(), typed: typed.clone(), limit: 1 };
+    let command = |typed: &String| Command { name: typed.clone(), typed: typed.clone(), limit: LIMIT };
     Dialogue {
         prompt: r"\$ $".to_owned(),
         join: "; ".to_owned(),
@@ -157,4 +160,19 @@ fn marks_differ_from_boot_to_boot_and_from_question_to_question() {
     assert_ne!(one.answer(0), one.answer(1));
     assert_ne!(one.answer(0), other.answer(0));
     assert!(!one.question(0).contains(&one.answer(0)));
+}
+
+#[test]
+fn a_command_is_asked_about_before_its_limit_is_over_however_short() {
+    let mut about = dialogue(&["kalloctest".to_owned()]);
+    about.commands[0].limit = Duration::from_secs(6).as_nanos() as u64;
+    let mut talk = Talk::new(&about);
+    assert!(!talk.hear(b"$ ").is_empty());
+    // Neither answer nor prompt can be read.
+    let said = format!("kalloctest; {}\ntest1 OK\nhaPHrt 1GB end>\nhart 1\n", about.question(0));
+    assert!(talk.hear(said.as_bytes()).is_empty());
+    assert!(talk.idle(Duration::from_millis(1900)).is_empty());
+    assert_eq!(talk.idle(Duration::from_secs(2)), format!("{}\n", about.question(1)).into_bytes());
+    assert!(talk.hear(about.answer(1).as_bytes()).is_empty());
+    assert!(talk.is_over());
 }
