@@ -50,7 +50,7 @@ pub enum ReadError {
         cause: io::Error,
     },
     /// The file is wrong.
-    #[error(transparent)]
+    #[error("use a file of the course")]
     Defects(#[from] Defects),
 }
 

@@ -73,8 +73,8 @@ fn read_session(id: SessionId, node: &Node, reader: &mut Reader<'_>, known: &Kno
     let arena_node = fields.optional("arena");
     let arena = arena_node.map_or(Some(Vec::new()), |node| read_arena(node, reader));
     let memory = fields.optional("memory").map_or(Some(MEMORY), |node| {
-        let size = |word: &str| values::mebibytes(word).filter(|size| (32..=4096).contains(size));
-        reader.parsed(node, "a size of memory from 32M to 4G, as in `128M`", size)
+        let size = |word: &str| values::mebibytes(word).filter(|size| (16..=4096).contains(size));
+        reader.parsed(node, "a size of memory from 16M to 4G, as in `128M`", size)
     });
     let output_limit = fields.optional("output-limit").map_or(Some(OUTPUT_LIMIT), |node| {
         let size = |word: &str| values::mebibytes(word).filter(|size| (1..=1024).contains(size));

@@ -167,9 +167,20 @@ static bool lies_in(const struct segment *segment, uint64_t address) {
   return address >= segment->address && address - segment->address < segment->bytes;
 }
 
+// What was found for the instruction before, if it is in the same block, and so in the same page most of the time.
+struct found {
+  const struct segment *program;
+  uint64_t page;
+  uintptr_t host_page;
+};
+
 // The program whose code is in the page around an instruction: programs lie at the same addresses, and one instruction
 // can well be the same in several. Else any that has the instruction there.
-static const struct segment *program_of(uint64_t address, uint64_t bytes, const void *content, uintptr_t host) {
+static const struct segment *program_of(uint64_t address, uint64_t bytes, const void *content, uintptr_t host,
+                                        struct found *before) {
+  if (before->program && before->page == address / PAGE && before->host_page == host / PAGE &&
+      has(before->program, address, bytes, content))
+    return before->program;
   const struct segment *any = NULL;
   for (const struct segment *segment = input->segment; segment < input->segment + input->segments; segment++) {
     if (segment->owner != PROGRAM || !has(segment, address, bytes, content))
@@ -178,8 +189,10 @@ static const struct segment *program_of(uint64_t address, uint64_t bytes, const 
     uint64_t from = page > segment->address ? page : segment->address;
     uint64_t end = segment->address + segment->bytes;
     uint64_t to = page + PAGE < end ? page + PAGE : end;
-    if (host && has(segment, from, to - from, (const void *)(host - (address - from))))
+    if (host && has(segment, from, to - from, (const void *)(host - (address - from)))) {
+      *before = (struct found){segment, address / PAGE, host / PAGE};
       return segment;
+    }
     any = any ? any : segment;
   }
   return any;
@@ -194,7 +207,7 @@ static void foreign(uint64_t address, uint64_t physical, bool changed) {
 }
 
 // Whether an instruction is one of those that were built.
-static void examine(struct qemu_plugin_insn *insn) {
+static void examine(struct qemu_plugin_insn *insn, struct found *before) {
   uint64_t address = qemu_plugin_insn_vaddr(insn), bytes = qemu_plugin_insn_size(insn);
   const void *content = qemu_plugin_insn_data(insn);
   uintptr_t host = (uintptr_t)qemu_plugin_insn_haddr(insn);
@@ -216,7 +229,7 @@ static void examine(struct qemu_plugin_insn *insn) {
       foreign(address, physical, true);
     return;
   }
-  const struct segment *program = program_of(address, bytes, content, host);
+  const struct segment *program = program_of(address, bytes, content, host, before);
   if (program)
     watch_marks(insn, address, (uint64_t)(program - input->segment));
   // Of programs that come from a disk nothing is known, but that kernels run their own code at its own address.
@@ -228,8 +241,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
   (void)id;
   size_t count = qemu_plugin_tb_n_insns(block);
   qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &output->instructions, count);
+  struct found before = {NULL, 0, 0};
   for (size_t at = 0; at < count; at++)
-    examine(qemu_plugin_tb_get_insn(block, at));
+    examine(qemu_plugin_tb_get_insn(block, at), &before);
 }
 
 // ---- beginning ----------------------------------------------------------------------------------------------------
