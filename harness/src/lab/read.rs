@@ -50,8 +50,14 @@ pub enum ReadError {
         cause: io::Error,
     },
     /// The file is wrong.
-    #[error("use a file of the course")]
-    Defects(#[from] Defects),
+    #[error("use {0}")]
+    Defects(Defects),
+}
+
+impl From<Defects> for ReadError {
+    fn from(defects: Defects) -> Self {
+        Self::Defects(defects)
+    }
 }
 
 impl ReadError {
