@@ -162,6 +162,30 @@ fn c_kernel_that_does_not_compile_or_link_is_the_student_s_fault_with_the_line_n
 }
 
 #[test]
+fn c_kernel_whose_driver_does_not_compile_is_our_fault_and_one_whose_header_breaks_it_is_the_student_s() {
+    let example = Example::new();
+    let lab = fs::read_to_string(example.path("course/labs/tiny-bestfit/lab.yaml")).expect("the lab");
+    let takes_header = with(&lab, "files: [kernel/kalloc.c]", "files: [kernel/kalloc.c, kernel/kernel.h]");
+    example.write("course/labs/tiny-bestfit/lab.yaml", &takes_header);
+    let header = course_file("tests/c-kernel/kernel/kernel.h");
+    example.write(
+        "student/kernel/kernel.h",
+        &with(&header, "void power_off(int status)", "void power_off(int status, int why)"),
+    );
+    let student = example.grade(&best_fit());
+    assert_eq!((student.code, student.earned()), (Some(1), 0.0), "{}", student.said());
+    assert!(student.reason("sound").contains("the submission does not compile"), "{}", student.said());
+
+    let driver = course_file("labs/kernels/driver/pages.c");
+    example.write("course/labs/kernels/driver/pages.c", &format!("{driver}\nint broken(void) {{ return 0 }}\n"));
+    example.write("student/kernel/kernel.h", &header);
+    let ours = example.grade(&best_fit());
+    assert_eq!((ours.code, ours.verdict("sound")), (Some(3), "error"), "{}", ours.said());
+    let line = driver.lines().count() + 2;
+    assert!(ours.reason("sound").contains(&format!("kernel/pages.c:{line}:")), "{}", ours.said());
+}
+
+#[test]
 fn c_kernel_that_takes_in_files_of_the_machine_is_refused_with_the_line_and_kept_from_them_besides() {
     let example = Example::new();
     let included = example.grade(&format!("#include \"/etc/passwd\"\n{}", best_fit()));

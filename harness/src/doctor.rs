@@ -1,5 +1,6 @@
 //! What of the machine is there that grading needs, and the command that mends what is not.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use crate::cache::Cache;
 use crate::confinement::{self, Confinement, Route, namespaces};
 use crate::kind::{Kind, Version};
 use crate::qemu;
+use crate::witness::library::{self, Unavailable};
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +65,9 @@ pub fn examine<'k>(kinds: impl IntoIterator<Item = &'k Kind>, cache: Result<&Cac
     add("cargo", tool("cargo"));
     add("rustc", tool("rustc"));
     let mut sandbox = true;
+    let mut programs = BTreeSet::new();
     for kind in kinds {
+        programs.insert(kind.qemu.program.clone());
         sandbox &= qemu::has_sandbox(&kind.qemu.program);
         add(&kind.qemu.program, qemu(&kind.qemu.program, kind.qemu.minimum));
         if !kind.build.compilers.is_empty() {
@@ -78,6 +82,9 @@ pub fn examine<'k>(kinds: impl IntoIterator<Item = &'k Kind>, cache: Result<&Cac
         Ok(cache) => {
             add("cache folder", writable(cache.root()));
             add("free space", space(cache.root()));
+            for program in programs {
+                add(&format!("witness in {program}"), witness(&library::find_blocking(cache, &program)));
+            }
         }
         Err(why) => {
             add(
@@ -195,6 +202,24 @@ pub fn qemu_version(line: &str) -> Option<Version> {
     qemu::number(line)?.parse().ok()
 }
 
+/// Whether boots can be watched from outside; without that, five cheats of the catalogue earn a point.
+fn witness(found: &Result<PathBuf, Unavailable>) -> State {
+    let error = match found {
+        Ok(_) => return State::There("its plugin is compiled, and is loaded".to_owned()),
+        Err(error) => error,
+    };
+    let remedy = match error {
+        Unavailable::Compile(_) => remedy("apt-get install -y gcc libc6-dev"),
+        Unavailable::Keep(_) => format!("export {}=/a/folder/that/can/be/written", crate::cache::VARIABLE),
+        Unavailable::Load { .. } => {
+            "install a QEMU that is built with plugins, as Debian's and Ubuntu's are".to_owned()
+        }
+        Unavailable::Unwanted => "unset GRADER_WITHOUT".to_owned(),
+        Unavailable::Runtime(_) => "free some memory and files, and ask again".to_owned(),
+    };
+    State::Wanting { why: format!("{error}; nobody sees from outside what a guest reports of itself"), remedy }
+}
+
 fn rust_target(target: &str) -> State {
     let command = format!("rustup target add {target}");
     let output = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
@@ -284,6 +309,19 @@ mod tests {
     fn an_unknown_target_is_named_with_the_command_that_adds_it() {
         let State::Missing { remedy, .. } = rust_target("riscv99-unknown-none") else { panic!("it is there") };
         assert_eq!(remedy, "rustup target add riscv99-unknown-none");
+    }
+
+    #[test]
+    fn a_witness_that_cannot_be_made_costs_no_grade_and_is_named_with_what_to_type() {
+        let without = |error: Unavailable| match witness(&Err(error)) {
+            State::Wanting { why, remedy } => (why, remedy),
+            other => panic!("{other:?}"),
+        };
+        let (why, remedy) = without(Unavailable::Compile("start cc: No such file or directory".to_owned()));
+        assert!(why.contains("start cc") && remedy.contains("gcc"), "{why} -> {remedy}");
+        let load = Unavailable::Load { program: "qemu".to_owned(), why: "-plugin: invalid option".to_owned() };
+        let (why, remedy) = without(load);
+        assert!(why.contains("invalid option") && remedy.contains("plugins"), "{why} -> {remedy}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod boots;
 mod build;
 pub mod inputs;
 mod opening;
+mod refused;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};

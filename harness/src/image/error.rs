@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Level};
 use crate::cache::CacheError;
 use crate::confinement::CageError;
 use crate::confinement::watch::TooMuch;
@@ -60,7 +60,7 @@ pub enum BuildError {
         log: String,
     },
     /// The course's own tree does not build.
-    #[error("build the course's own tree{}", first_line(.diagnostics))]
+    #[error("build the course's own tree{}", first_error(.diagnostics))]
     OwnTree {
         /// What the compiler said.
         diagnostics: Vec<Diagnostic>,
@@ -113,8 +113,12 @@ pub enum BuildError {
     Cache(#[from] CacheError),
 }
 
-fn first_line(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.first().map_or_else(String::new, |first| format!(": {}", first.message))
+/// The first error with its place, for whoever has to mend it.
+fn first_error(diagnostics: &[Diagnostic]) -> String {
+    let first = diagnostics.iter().find(|said| said.level == Level::Error);
+    let place = first.and_then(|first| first.place.as_ref());
+    let place = place.map_or_else(String::new, |place| format!(": {}:{}:{}", place.file, place.line, place.column));
+    first.map_or_else(String::new, |first| format!("{place}: {}", first.message))
 }
 
 impl BuildError {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Run, RunError, chain};
+use super::{Run, RunError, chain, refused};
 use crate::event::{Event, Listener, Side};
 use crate::grade::{Build, Grade, Problem};
-use crate::image::{self, BuildError, Diagnostic, Image, Level, Order, Outcome, Place, Toolchain};
+use crate::image::{self, BuildError, Diagnostic, Image, Level, Order, Outcome, Place, Refusal, Toolchain};
 use crate::source_policy::{self, Breach};
 use crate::source_tree::SourceTree;
 
@@ -46,6 +46,11 @@ impl Run<'_> {
                 Ok(Some(image))
             }
             Ok(Outcome::Refused(refusal)) => {
+                if let Some(reason) = self.fault_of_ours(toolchain, &refusal, listener).await {
+                    self.keep_log(&refusal.log)?;
+                    grade.build = Build::Error { reason };
+                    return Ok(None);
+                }
                 let shown: Vec<String> = refusal.diagnostics.iter().map(|said| said.shown(false)).collect();
                 let diagnostics = shown.join("\n");
                 self.keep_log(&format!("{diagnostics}\n{}", refusal.log))?;
@@ -64,6 +69,24 @@ impl Run<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Why a builder's refusal says nothing of the submission, if it does not.
+    async fn fault_of_ours(
+        &mut self,
+        toolchain: &Toolchain,
+        refusal: &Refusal,
+        listener: &mut dyn Listener,
+    ) -> Option<String> {
+        let submission = self.job.submission;
+        let trusted = self.build_tree(toolchain, &self.reference, Side::Reference, listener).await;
+        self.clock.build += trusted.1;
+        let in_repository = |file: &str| submission.path_in_repository(Path::new(file)).display().to_string();
+        let submitted: BTreeSet<String> =
+            self.tree.taken.keys().map(|path| in_repository(&path.display().to_string())).collect();
+        refused::fault_of_ours(refusal, &trusted.0, &submission.base.from, in_repository, |file| {
+            submitted.contains(file)
+        })
     }
 
     /// What the submission's files have that the lab forbids.

@@ -35,6 +35,9 @@ pub enum Unavailable {
     /// Somebody asked for that.
     #[error("GRADER_WITHOUT names it")]
     Unwanted,
+    /// Nothing can be started.
+    #[error("it cannot be tried: {0}")]
+    Runtime(#[source] io::Error),
 }
 
 /// The plugin's file, when this QEMU can load it.
@@ -57,6 +60,15 @@ pub async fn find(cache: &Cache, qemu: &str) -> Result<PathBuf, Unavailable> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(failed(said.lines().next().unwrap_or("it says nothing").to_owned()))
+}
+
+/// As [`find`], for whoever has no runtime.
+///
+/// # Errors
+/// As there.
+pub fn find_blocking(cache: &Cache, qemu: &str) -> Result<PathBuf, Unavailable> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Unavailable::Runtime)?.block_on(find(cache, qemu))
 }
 
 /// A path as a part of an option of QEMU's.
