@@ -2,12 +2,11 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use mm::sync::{Machine, Registry};
-
-use crate::{
+use base::{
     csr::{self, status},
     spin::RiscV,
 };
+use mm::sync::{Machine, Registry};
 
 /// [`RiscV`], watched.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,6 @@
 //! The kernel's own heap, behind `alloc`: memory by size from the lab's object caches, or from a plain heap that no
 //! submission touches, so that a half-written slab allocator still boots.
 
-use alloc::boxed::Box;
 use core::{
     alloc::{GlobalAlloc, Layout},
     ptr::{self, NonNull},
@@ -9,9 +8,10 @@ use core::{
 };
 
 use abi::boot::PageSource;
+use base::{memory_map::MemoryMap, spin::SpinLock};
 use mm::slab::{Handle, LARGEST_OBJECT, ObjectAllocator};
 
-use crate::{OBJECTS, memory_map::MemoryMap, objects, pools, spin::SpinLock};
+use crate::{OBJECTS, objects, pools};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
@@ -59,25 +59,6 @@ pub fn shrink() {
             // SAFETY: nobody destroys caches of the heap.
             unsafe { objects::HEAP.shrink(cache) };
         });
-    }
-}
-
-/// A value on the heap.
-///
-/// # Errors
-/// The value, when there is no memory; `Box::new` would end the kernel.
-pub fn try_box<T>(value: T) -> Result<Box<T>, T> {
-    let layout = Layout::new::<T>();
-    assert!(layout.size() > 0, "nothing needs no box");
-    // SAFETY: the layout's size is not zero.
-    let memory = unsafe { alloc::alloc::alloc(layout) }.cast::<T>();
-    if memory.is_null() {
-        return Err(value);
-    }
-    // SAFETY: the memory is new, from the global allocator, and fits.
-    unsafe {
-        memory.write(value);
-        Ok(Box::from_raw(memory))
     }
 }
 

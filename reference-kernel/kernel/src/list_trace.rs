@@ -15,9 +15,8 @@ use abi::{
     mark::Meter,
     record::OPERATIONS_PER_RECORD,
 };
+use base::{console::Console, hart::MAX_HARTS, spin::RiscV};
 use mm::sync::without_interrupts;
-
-use crate::{console::Console, hart::MAX_HARTS, spin::RiscV};
 
 /// Operations that one hart's ring holds; what comes while it is full is lost, and counted.
 pub const CAPACITY: usize = 16384;

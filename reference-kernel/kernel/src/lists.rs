@@ -15,15 +15,13 @@ use abi::{
     lists::{Kind, Operation},
     page::KERNEL_CLIENT,
 };
-use mm::page::{MAX_REGIONS, PageLists, Region, per_hart::PerHart};
-
-use crate::{
+use base::{
     csr::{self, status},
-    list_trace,
-    notes::Block,
-    pool, stamp,
     sv39::PAGE,
 };
+use mm::page::{MAX_REGIONS, PageLists, Region, per_hart::PerHart};
+
+use crate::{list_trace, notes::Block, pool, stamp};
 
 /// Whether the lists are what this kernel is built to test.
 pub const UNDER_TEST: bool = cfg!(feature = "kmem");
@@ -31,7 +29,7 @@ pub const UNDER_TEST: bool = cfg!(feature = "kmem");
 #[cfg(feature = "kmem")]
 type Harts = crate::counted::Counted;
 #[cfg(not(feature = "kmem"))]
-type Harts = crate::spin::RiscV;
+type Harts = base::spin::RiscV;
 
 /// Lists, the memory that they were given, and books of who holds which page of it.
 pub struct Lists {

@@ -3,9 +3,8 @@
 use core::fmt::Write;
 
 use abi::record::Escaped;
+use base::{console::Console, hart::MAX_HARTS, spin, stop};
 use mm::sync::{Counts, Registry};
-
-use crate::{console::Console, hart::MAX_HARTS, spin, stop};
 
 /// Prints one record for every lock that counts.
 pub fn print(console: &mut Console) {

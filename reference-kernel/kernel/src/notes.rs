@@ -3,8 +3,7 @@
 use core::ops::Range;
 
 use abi::page::KERNEL_CLIENT;
-
-use crate::sv39::PAGE;
+use base::sv39::PAGE;
 
 /// What is known of one page.
 #[derive(Debug, Clone, Copy, Default)]

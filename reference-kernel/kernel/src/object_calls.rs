@@ -12,6 +12,10 @@ use abi::{
     },
     syscall::Error,
 };
+use base::{
+    spin::{RiscV, SpinLock},
+    syscall::Code,
+};
 use mm::{
     slab::{Handle, ObjectAllocator, Spec},
     sync::without_interrupts,
@@ -20,8 +24,7 @@ use mm::{
 use crate::{
     contents, object_trace,
     objects::{LOCKS, TESTED},
-    page_calls::{Code, client},
-    spin::{RiscV, SpinLock},
+    page_calls::client,
 };
 
 /// The caches by number. Whoever uses one that another process destroys meanwhile has only itself to blame.

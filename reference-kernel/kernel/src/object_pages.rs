@@ -10,9 +10,10 @@ use core::{
 };
 
 use abi::{object::Kind, page::Pool};
+use base::{memory_map::MemoryMap, sv39::PAGE};
 use mm::slab::PageSource;
 
-use crate::{memory_map::MemoryMap, object_trace, objects, pools, sv39::PAGE};
+use crate::{object_trace, objects, pools};
 
 /// The pages of a pool, for slabs.
 #[derive(Debug)]

@@ -1,24 +1,27 @@
 //! What happens to object caches under test: a ring of events a hart, so that tracing makes no hart wait for another.
 
-use core::fmt::Write;
+use core::{
+    fmt::Write,
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
+};
 
 use abi::{
     object::{Event, GENERAL, Kind, write_events},
     page::KERNEL_CLIENT,
     record::OPERATIONS_PER_RECORD,
 };
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
-
-use crate::{
+use base::{
     console::Console,
     csr,
     hart::MAX_HARTS,
     memory_map::MemoryMap,
-    pools, scheduler,
+    scheduler,
     spin::{InterruptsOff, RiscV, SpinLock},
     stop,
 };
 use mm::sync::Machine;
+
+use crate::pools;
 
 /// Events that all harts together hold.
 const CAPACITY: usize = 65536;

@@ -1,12 +1,13 @@
 //! The object caches of the kernel: those that its own heap is made of, and those that test programs drive.
 
 use abi::page::Pool;
+use base::{cross_call, spin::RiscV, stop};
 use mm::{
     slab::{Harts, Lab},
     sync::{Machine, Registry},
 };
 
-use crate::{cross_call, object_pages::PoolPages, spin::RiscV, stop};
+use crate::object_pages::PoolPages;
 
 /// Those of the kernel's heap.
 pub static HEAP: Lab<RiscV, PoolPages> = Lab::new(PoolPages::new(Pool::Kernel));
@@ -16,16 +17,6 @@ pub static TESTED: Lab<Tested, PoolPages> = Lab::new(PoolPages::new(Pool::Arena)
 
 /// Every lock of the caches that test programs drive.
 pub static LOCKS: Registry = Registry::new();
-
-impl Harts for RiscV {
-    fn harts() -> usize {
-        stop::harts()
-    }
-
-    fn on_each_hart(work: &(dyn Fn() + Sync)) {
-        cross_call::on_each_hart(work);
-    }
-}
 
 /// The same machine, whose locks count.
 #[derive(Debug, Clone, Copy)]

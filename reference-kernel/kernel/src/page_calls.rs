@@ -3,42 +3,17 @@
 use core::ptr::{self, NonNull};
 
 use abi::{
-    object::SlabError,
     page::{KERNEL_CLIENT, Operation, PageError, Pool},
     syscall::Error,
 };
+use base::{console, process::Process, spin::SpinGuard, syscall::Code};
 
 use crate::{
-    console, heap,
+    heap,
     lists::{self, Lists},
     pool::PagePool,
-    pools,
-    process::Process,
-    spin::SpinGuard,
-    trace,
+    pools, trace,
 };
-
-/// What a page call answers when it fails: the code of a [`PageError`] or [`SlabError`], or of an [`Error`] where none fits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code(pub u8);
-
-impl From<PageError> for Code {
-    fn from(error: PageError) -> Self {
-        Self(error as u8)
-    }
-}
-
-impl From<SlabError> for Code {
-    fn from(error: SlabError) -> Self {
-        Self(error as u8)
-    }
-}
-
-impl From<Error> for Code {
-    fn from(error: Error) -> Self {
-        Self(error as u8)
-    }
-}
 
 fn open(pool: usize) -> Result<SpinGuard<'static, PagePool>, Error> {
     let pool = pools::named(Pool::from_number(pool).ok_or(Error::Invalid)?).lock();

@@ -12,13 +12,12 @@ use abi::{
     mark::Meter,
     page::{KERNEL_CLIENT, Kind, MAX_ORDER, ORDERS, Operation, PageError, Pool},
 };
+use base::{hart, sv39::PAGE};
 use mm::page::{Extent, Lab, MAX_REGIONS, PageAllocator, Region, Statistics, trusted::TrustedList};
 
 use crate::{
-    hart,
     notes::{Block, Notes},
     stamp,
-    sv39::PAGE,
     trace::{Batch, Trace},
 };
 

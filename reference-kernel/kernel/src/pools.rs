@@ -11,19 +11,13 @@ use abi::{
     boot::{Options, PageSource},
     page::{MAX_ORDER, Pool},
 };
-use mm::page::MAX_REGIONS;
+use base::{console::Console, memory::MAX_REGIONS, memory_map::MemoryMap, spin::SpinLock, stop, sv39::PAGE};
 
 use crate::{
-    OBJECTS,
-    console::Console,
-    heap, list_trace, lists,
-    memory_map::MemoryMap,
+    OBJECTS, heap, list_trace, lists,
     notes::Notes,
     object_pages, object_trace,
     pool::{self, PagePool},
-    spin::SpinLock,
-    stop,
-    sv39::PAGE,
     trace::{self, Trace},
 };
 
@@ -158,6 +152,8 @@ pub fn traced() -> Option<&'static SpinLock<PagePool>> {
     Some(named(Pool::from_number(TRACED.load(Relaxed).checked_sub(1)?)?))
 }
 
+const _: () = assert!(MAX_REGIONS == mm::page::MAX_REGIONS);
+
 /// A region of the arena begins at a multiple of this, plus its skew.
 const LARGEST_BLOCK: usize = PAGE << MAX_ORDER;
 
@@ -165,11 +161,11 @@ const LARGEST_BLOCK: usize = PAGE << MAX_ORDER;
 const FEWEST_PAGES: usize = 16;
 
 /// Sets the pools up in the memory that is left in `map`: first the arena, then the books, then all else for the
-/// kernel. Answers the arena's regions, which have a page to either side that is nobody's.
+/// kernel. Answers as [`Memory::set_up`](base::memory::Memory::set_up).
 ///
 /// # Panics
 /// When there is no room for what the options ask for.
-pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Range<usize>> + use<> {
+pub fn set_up(map: &mut MemoryMap, options: &Options) -> [Range<usize>; MAX_REGIONS] {
     pool::calibrate();
     let ram = map.ranges().first().map_or(0, |range| range.start)..map.ranges().last().map_or(0, |range| range.end);
     let mut arena = ARENA.lock();
@@ -192,7 +188,7 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
         // Caches want pages next to each other now and then, which lists do not have.
         heap::set_up(PageSource::Trusted, map);
         set_up_lists(map, &ram, &regions[..arena_count], options);
-        return regions.into_iter().take(arena_count);
+        return regions;
     }
     let traced = match (arena_count, options.pages) {
         _ if options.untraced || options.objects => None,
@@ -229,7 +225,7 @@ pub fn set_up(map: &mut MemoryMap, options: &Options) -> impl Iterator<Item = Ra
     if options.pages == PageSource::Stack {
         CARRIER.store(Carrier::ListsOverPool as usize, Relaxed);
     }
-    regions.into_iter().take(arena_count)
+    regions
 }
 
 /// The ranges that are left for an allocator.

@@ -2,7 +2,9 @@
 
 use core::ptr;
 
-use crate::{notes::Block, sv39::PAGE};
+use base::sv39::PAGE;
+
+use crate::notes::Block;
 
 /// The words of a page that are written: those that an allocator would use for links, others on the way, the last.
 const WORDS: [usize; 8] = [0, 1, 2, 3, 128, 255, 384, 511];

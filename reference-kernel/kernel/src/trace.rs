@@ -7,8 +7,9 @@ use abi::{
     page::{Kind, Operation},
     record::{self, OPERATIONS_PER_RECORD},
 };
+use base::console::Console;
 
-use crate::{OBJECTS, console::Console, list_trace, object_trace, pools};
+use crate::{OBJECTS, list_trace, object_trace, pools};
 
 /// Entries that a trace holds; what comes while it is full is lost, and counted.
 pub const CAPACITY: usize = 65536;

@@ -8,4 +8,5 @@
 pub mod list;
 pub mod page;
 pub mod slab;
-pub mod sync;
+
+pub use sync;

@@ -15,7 +15,7 @@ use core::sync::atomic::AtomicPtr;
 
 pub use abi::object::{Info, SlabError, Tuning};
 
-use crate::sync::Machine;
+pub use crate::sync::Harts;
 
 /// The allocator of the lab.
 pub type Lab<M, P> = caches::Caches<M, P>;
@@ -50,17 +50,6 @@ pub unsafe trait PageSource: Sync {
     /// A word for the page around an address, as in Linux's `struct page`: null at first, and the caches' own to use
     /// while they hold the page. They leave null behind. None for an address in no page of this source.
     fn word(&self, address: usize) -> Option<&AtomicPtr<()>>;
-}
-
-/// What object caches ask of the machine, beside what locks do.
-pub trait Harts: Machine {
-    /// The number of harts that run, numbered from zero.
-    fn harts() -> usize;
-
-    /// Runs something on every hart, with its interrupts off, and waits until all have done it.
-    ///
-    /// The caller has its own interrupts on, and holds no lock.
-    fn on_each_hart(work: &(dyn Fn() + Sync));
 }
 
 /// What a cache is asked to be.

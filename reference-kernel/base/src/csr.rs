@@ -4,7 +4,9 @@
 //! declared free of side effects.
 
 /// Reads a register.
-macro_rules! read {
+#[macro_export]
+#[doc(hidden)]
+macro_rules! csr_read {
     ($name:literal) => {{
         let value: usize;
         // SAFETY: reading this register changes nothing.
@@ -14,7 +16,9 @@ macro_rules! read {
 }
 
 /// Writes a register; for use in an unsafe block, since this can change what every other access means.
-macro_rules! write {
+#[macro_export]
+#[doc(hidden)]
+macro_rules! csr_write {
     ($name:literal, $value:expr) => {{
         let value: usize = $value;
         core::arch::asm!(concat!("csrw ", $name, ", {}"), in(reg) value, options(nostack))
@@ -22,7 +26,9 @@ macro_rules! write {
 }
 
 /// Sets bits of a register, likewise.
-macro_rules! set {
+#[macro_export]
+#[doc(hidden)]
+macro_rules! csr_set {
     ($name:literal, $bits:expr) => {{
         let bits: usize = $bits;
         core::arch::asm!(concat!("csrs ", $name, ", {}"), in(reg) bits, options(nostack))
@@ -30,7 +36,9 @@ macro_rules! set {
 }
 
 /// Clears bits of a register, likewise, and gives back what the whole register held before.
-macro_rules! clear {
+#[macro_export]
+#[doc(hidden)]
+macro_rules! csr_clear {
     ($name:literal, $bits:expr) => {{
         let bits: usize = $bits;
         let before: usize;
@@ -39,7 +47,7 @@ macro_rules! clear {
     }};
 }
 
-pub(crate) use {clear, read, set, write};
+pub use {csr_clear as clear, csr_read as read, csr_set as set, csr_write as write};
 
 /// Supervisor and machine interrupts, as bits of `sie`, `sip`, `mie` and `mip`.
 pub mod interrupt {

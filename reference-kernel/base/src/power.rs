@@ -5,7 +5,7 @@ use core::ptr;
 use crate::{
     console, csr,
     ending::{self, Claim},
-    hart, locks, platform, spin, stop, trace,
+    hart, memory, platform, spin, stop,
 };
 
 /// The code after a panic.
@@ -42,8 +42,8 @@ pub fn shut_down(status: i64) -> ! {
     // SAFETY: the machine is about to stop, and the other harts have.
     let console = unsafe { console::seize() };
     // SAFETY: likewise.
-    unsafe { trace::print_rest(console) };
-    locks::print(console);
+    unsafe { memory::the().print_rest(console) };
+    memory::the().print_locks(console);
     console.record(|out| core::fmt::Write::write_fmt(out, format_args!("\"r\":\"shutdown\",\"status\":{status}")));
     off(u8::try_from(status).map_or(1, u16::from))
 }

@@ -3,16 +3,17 @@
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-use abi::syscall::{Error, Syscall};
+use abi::{
+    object::SlabError,
+    page::PageError,
+    syscall::{Error, Syscall},
+};
 
 use crate::{
-    OBJECTS,
     address_space::{AddressSpace, BadAddress, HeapError, Locked},
     console,
     exec::{self, ARGUMENT_BYTES, MOST_ARGUMENTS},
-    initrd, object_calls, object_trace,
-    page_calls::{self, Code},
-    power,
+    initrd, memory, power,
     process::{Process, without_interrupts},
     scheduler::{self, Ending},
     timer,
@@ -24,6 +25,28 @@ const MOST_WRITTEN: usize = 4096;
 
 /// The longest path of a program.
 const PATH: usize = 64;
+
+/// What a page call answers when it fails: the code of a [`PageError`] or [`SlabError`], or of an [`Error`] where none fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub u8);
+
+impl From<PageError> for Code {
+    fn from(error: PageError) -> Self {
+        Self(error as u8)
+    }
+}
+
+impl From<SlabError> for Code {
+    fn from(error: SlabError) -> Self {
+        Self(error as u8)
+    }
+}
+
+impl From<Error> for Code {
+    fn from(error: Error) -> Self {
+        Self(error as u8)
+    }
+}
 
 impl From<BadAddress> for Error {
     fn from(_: BadAddress) -> Self {
@@ -75,28 +98,8 @@ fn call_of(process: &mut Process, call: Syscall, [a, b, c, d]: [usize; 4]) -> Re
         Syscall::FutexWait => futex_wait(process, a, b as u32)?,
         Syscall::FutexWake => scheduler::futex_wake((process.space.identity(), a), b),
         Syscall::Record => record(process, a, b)?,
-        Syscall::PageAllocate => page_calls::allocate(a, b, c)?,
-        Syscall::PageFree => page_calls::free(a, b, c, d)?,
-        Syscall::PageStatistics => page_calls::statistics(a, b)?,
-        Syscall::TraceRead => page_calls::read_trace(process, a, b)?,
-        Syscall::FreePages => page_calls::free_pages(),
-        Syscall::DamagedPages => page_calls::damaged(a)?,
-        Syscall::CacheCreate if OBJECTS => object_calls::create(a, b, c, d)?,
-        Syscall::CacheDestroy if OBJECTS => object_calls::destroy(a, b)?,
-        Syscall::CacheShrink if OBJECTS => object_calls::shrink(a, b)?,
-        Syscall::CacheAllocate if OBJECTS => object_calls::allocate(a, b, c)?,
-        Syscall::CacheFree if OBJECTS => object_calls::free(a, b, c, d)?,
-        Syscall::CacheInfo if OBJECTS => object_calls::info(a, b)?,
-        Syscall::CacheTrace if OBJECTS => object_trace::print_next(&mut console::lock()) as usize,
         Syscall::MoveTo => scheduler::move_to(a).map(|()| 0)?,
-        Syscall::InterruptFaults => page_calls::interrupt_faults(a)?,
-        Syscall::CacheCreate
-        | Syscall::CacheDestroy
-        | Syscall::CacheShrink
-        | Syscall::CacheAllocate
-        | Syscall::CacheFree
-        | Syscall::CacheInfo
-        | Syscall::CacheTrace => return Err(Error::NoSuchCall.into()),
+        _ => return memory::the().serve(process, call, [a, b, c, d]),
     })
 }
 

@@ -3,6 +3,8 @@
 //! Nothing here touches hardware. The kernel implements [`Machine`] for RISC-V, host tests do for threads, so that
 //! what is shared between harts runs on the host and under Miri, too.
 
+#![no_std]
+
 mod counters;
 mod lock;
 
@@ -72,6 +74,17 @@ pub unsafe trait Machine: 'static {
     fn counts() -> bool {
         Self::registry().is_some()
     }
+}
+
+/// What data of each hart ask of the machine, beside what locks do.
+pub trait Harts: Machine {
+    /// The number of harts that run, numbered from zero.
+    fn harts() -> usize;
+
+    /// Runs something on every hart, with its interrupts off, and waits until all have done it.
+    ///
+    /// The caller has its own interrupts on, and holds no lock.
+    fn on_each_hart(work: &(dyn Fn() + Sync));
 }
 
 /// The hart that this runs on, for as long as interrupts are off.

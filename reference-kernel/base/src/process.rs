@@ -7,9 +7,9 @@ use abi::syscall::Error;
 
 use crate::{
     address_space::AddressSpace,
-    console, csr,
+    boxed, console, csr,
     csr::status,
-    exec, heap,
+    exec,
     pages::OutOfPages,
     scheduler::{self, Ending, Family, INIT, Reason},
     syscall, trampoline,
@@ -78,7 +78,7 @@ impl Process {
             Ok(loaded) => loaded,
             Err(error) => panic!("{} cannot be loaded from the initrd: {error:?}", exec::INIT),
         };
-        let process = heap::try_box(Self { id: 0, group: 0, name, space, script_read: 0 });
+        let process = boxed::try_box(Self { id: 0, group: 0, name, space, script_read: 0 });
         let id = process.map_err(|_| Error::NoMemory).and_then(|process| scheduler::add(process, Family::ChildOf(0)));
         assert_eq!(id, Ok(INIT));
     }
@@ -90,7 +90,7 @@ impl Process {
     pub fn fork(&mut self) -> Result<u64, Error> {
         let mut space = self.space.duplicate().map_err(|OutOfPages| Error::NoMemory)?;
         space.frame().registers[register::A0] = 0;
-        let child = heap::try_box(Self { id: 0, group: 0, name: self.name, space, script_read: 0 });
+        let child = boxed::try_box(Self { id: 0, group: 0, name: self.name, space, script_read: 0 });
         scheduler::add(child.map_err(|_| Error::NoMemory)?, Family::ChildOf(self.group))
     }
 
@@ -104,7 +104,7 @@ impl Process {
         frame.pc = entry;
         frame.registers[register::SP] = stack;
         frame.registers[register::A0..][..2].copy_from_slice(&arguments);
-        let thread = heap::try_box(Self { id: 0, group: 0, name: self.name, space, script_read: 0 });
+        let thread = boxed::try_box(Self { id: 0, group: 0, name: self.name, space, script_read: 0 });
         scheduler::add(thread.map_err(|_| Error::NoMemory)?, Family::ThreadOf(self.group))
     }
 

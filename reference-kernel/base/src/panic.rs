@@ -6,7 +6,7 @@ use crate::{
     backtrace::Backtrace,
     console::{self, Quoted},
     ending::{self, Claim},
-    hart, power, spin, stop, trace,
+    hart, memory, power, spin, stop,
 };
 
 #[panic_handler]
@@ -31,7 +31,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         console.line(format_args!("    called from {address:#x}"));
     }
     // SAFETY: as above.
-    unsafe { trace::print_rest(console) };
+    unsafe { memory::the().print_rest(console) };
     console.record(|out| {
         write!(out, "\"r\":\"panic\",\"hart\":{hart},\"file\":\"{}\",\"line\":{line},", Quoted(file))?;
         write!(out, "\"message\":\"{}\",\"backtrace\":{backtrace}", Quoted(message))

@@ -13,7 +13,7 @@ use abi::page::PAGE_SIZE;
 use crate::csr::{self, status};
 
 /// The most harts that the kernel runs on.
-pub use mm::sync::MAX_HARTS;
+pub use sync::MAX_HARTS;
 
 /// One hart. Only that hart changes its own fields, which are atomic to say so without `unsafe`.
 #[derive(Debug)]

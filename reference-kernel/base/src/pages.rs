@@ -5,7 +5,7 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use crate::{pools, sv39::PAGE};
+use crate::{memory, sv39::PAGE};
 
 /// The pool is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Page {
     /// # Errors
     /// When there is none.
     pub fn new() -> Result<Self, OutOfPages> {
-        let address = pools::allocate_page().ok_or(OutOfPages)?;
+        let address = memory::the().allocate_page().ok_or(OutOfPages)?;
         NonNull::new(ptr::with_exposed_provenance_mut(address)).map(Self).ok_or(OutOfPages)
     }
 
@@ -85,6 +85,6 @@ fn clear(bytes: &mut [u8; PAGE]) {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        pools::free_page(self.0);
+        memory::the().free_page(self.0);
     }
 }

@@ -11,7 +11,7 @@ use core::{
     },
 };
 
-use crate::heap;
+use crate::boxed;
 
 /// What `Arc` is, but for making one: that can fail here, and does not end the kernel then.
 pub struct Shared<T>(NonNull<Inner<T>>);
@@ -30,7 +30,7 @@ impl<T> Shared<T> {
     /// # Errors
     /// The value, when there is no memory.
     pub fn new(value: T) -> Result<Self, T> {
-        let inner = heap::try_box(Inner { owners: AtomicUsize::new(1), value }).map_err(|inner| inner.value)?;
+        let inner = boxed::try_box(Inner { owners: AtomicUsize::new(1), value }).map_err(|inner| inner.value)?;
         Ok(Self(NonNull::from(Box::leak(inner))))
     }
 

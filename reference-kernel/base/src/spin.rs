@@ -1,22 +1,23 @@
-//! Locks for short critical sections: `mm`'s, on RISC-V.
+//! Locks for short critical sections: `sync`'s, on RISC-V.
 
 use core::{arch::asm, hint};
 
-use mm::sync::{Machine, Registry};
+use sync::{Harts, Machine, Registry};
 
 use crate::{
+    cross_call,
     csr::{self, interrupt, status},
-    hart, platform,
+    hart, platform, stop,
 };
 
 /// A lock of the kernel's.
-pub type SpinLock<T> = mm::sync::SpinLock<T, RiscV>;
+pub type SpinLock<T> = sync::SpinLock<T, RiscV>;
 
 /// One that is held.
-pub type SpinGuard<'a, T> = mm::sync::SpinGuard<'a, T, RiscV>;
+pub type SpinGuard<'a, T> = sync::SpinGuard<'a, T, RiscV>;
 
 /// Keeps interrupts of supervisor mode off on this hart for as long as it lives; nests.
-pub type InterruptsOff = mm::sync::InterruptsOff<RiscV>;
+pub type InterruptsOff = sync::InterruptsOff<RiscV>;
 
 /// The kernel's locks, if they count.
 pub static LOCKS: Registry = Registry::new();
@@ -90,5 +91,15 @@ unsafe impl Machine for RiscV {
     #[inline(always)]
     fn registry() -> Option<&'static Registry> {
         if cfg!(feature = "count-locks") { Some(&LOCKS) } else { None }
+    }
+}
+
+impl Harts for RiscV {
+    fn harts() -> usize {
+        stop::harts()
+    }
+
+    fn on_each_hart(work: &(dyn Fn() + Sync)) {
+        cross_call::on_each_hart(work);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     ending::{self, Claim},
     hart,
     machine::{self, Interrupted},
-    power, stop, timer, trace,
+    memory, power, stop, timer,
 };
 
 /// The deadline in nanoseconds of guest time.
@@ -57,7 +57,7 @@ pub fn reached(interrupted: Interrupted) {
         console.line(format_args!("hart {hart}: {mode}, pc {:#x}{}", at.pc, backtrace.in_words()));
     }
     // SAFETY: as above.
-    unsafe { trace::print_rest(console) };
+    unsafe { memory::the().print_rest(console) };
     console.record(|out| {
         write!(out, "\"r\":\"deadline\",\"after\":{after},\"harts\":[")?;
         let mut lead = "";

@@ -43,7 +43,7 @@ extern "C" fn entry() -> ! {
     )
 }
 
-/// Sets up what only machine mode can, and goes on in [`crate::main`] or [`crate::secondary`].
+/// Sets up what only machine mode can, and goes on in [`start::first`](crate::start::first) or [`crate::start::secondary`].
 extern "C" fn start(hart: usize, device_tree: usize) -> ! {
     hart::adopt(hart);
     machine::set_up_traps();
@@ -72,14 +72,14 @@ extern "C" fn start(hart: usize, device_tree: usize) -> ! {
         machine::set_timer(u64::MAX);
         // SAFETY: the timer's interrupt is handled in `machine`.
         unsafe { csr::set!("mie", interrupt::MACHINE_TIMER) };
-        enter_supervisor(crate::main, device_tree)
+        enter_supervisor(crate::start::first, device_tree)
     }
     while STARTED.load(Ordering::Acquire) <= hart {
         stop::park_if_asked();
         wait_for_interrupt();
         platform::set_software_interrupt(hart, false);
     }
-    enter_supervisor(crate::secondary, 0)
+    enter_supervisor(crate::start::secondary, 0)
 }
 
 /// Lets harts below `harts` leave machine mode.
