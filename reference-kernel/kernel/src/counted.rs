@@ -1,15 +1,14 @@
-//! The machine as a submission's page lists see it: the same harts, whose locks count and whose use is watched.
+//! What is watched of page lists under test: their locks, and how they learn which hart they run on.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use base::{
-    csr::{self, status},
-    spin::RiscV,
-};
-use mm::sync::{Machine, Registry};
+use base::csr::{self, status};
+use mm::sync::Registry;
 
-/// [`RiscV`], watched.
-#[derive(Debug, Clone, Copy)]
+use crate::watched::Watch;
+
+/// Page lists under test.
+#[derive(Debug)]
 pub enum Counted {}
 
 /// Every lock of the lists.
@@ -23,61 +22,16 @@ pub fn numbers_in_doubt() -> u64 {
     NUMBERS_IN_DOUBT.load(Relaxed)
 }
 
-// SAFETY: it is the same machine.
-unsafe impl Machine for Counted {
-    type Before = usize;
-
+impl Watch for Counted {
     #[inline(always)]
-    fn disable_interrupts() -> usize {
-        RiscV::disable_interrupts()
+    fn locks() -> &'static Registry {
+        &LOCKS
     }
 
     #[inline(always)]
-    unsafe fn restore_interrupts(before: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { RiscV::restore_interrupts(before) };
-    }
-
-    fn enter() {
-        RiscV::enter();
-    }
-
-    unsafe fn leave() {
-        // SAFETY: the caller's promise.
-        unsafe { RiscV::leave() };
-    }
-
-    #[inline(always)]
-    fn hart() -> usize {
+    fn on_number() {
         if csr::read!("sstatus") & status::SIE != 0 {
             NUMBERS_IN_DOUBT.fetch_add(1, Relaxed);
         }
-        RiscV::hart()
-    }
-
-    fn relax() {
-        RiscV::relax();
-    }
-
-    fn prepare_to_sleep() {
-        RiscV::prepare_to_sleep();
-    }
-
-    fn sleep() {
-        RiscV::sleep();
-    }
-
-    fn wake(harts: usize) {
-        RiscV::wake(harts);
-    }
-
-    #[inline(always)]
-    fn instructions() -> u64 {
-        RiscV::instructions()
-    }
-
-    #[inline(always)]
-    fn registry() -> Option<&'static Registry> {
-        Some(&LOCKS)
     }
 }

@@ -27,7 +27,7 @@ use crate::{list_trace, notes::Block, pool, stamp};
 pub const UNDER_TEST: bool = cfg!(feature = "kmem");
 
 #[cfg(feature = "kmem")]
-type Harts = crate::counted::Counted;
+type Harts = crate::watched::Watched<crate::counted::Counted>;
 #[cfg(not(feature = "kmem"))]
 type Harts = base::spin::RiscV;
 

@@ -20,6 +20,7 @@ mod pool;
 mod pools;
 mod stamp;
 mod trace;
+mod watched;
 
 extern crate alloc;
 
