@@ -30,6 +30,7 @@ use crate::owner::Owner;
 use crate::roster::Roster;
 use crate::runner::{Cancel, Turns};
 use crate::seed::Choice;
+use crate::submission::Trusted;
 use crate::submission::mirrors::Mirrors;
 
 pub use event::{Done, Event, Silent, Stage, View};
@@ -183,7 +184,15 @@ pub fn grade(
     view.event(&Event::Begun { run: plan.run, all, done, expected: plan.expected, workers });
 
     let (queue, turns, mirrors) = (Queue::default(), Turns::new(batch.jobs), Mirrors::new(batch.cache));
-    let bench = Bench { batch, grader, kept: &kept, queue: &queue, turns: &turns, mirrors: &mirrors };
+    let bench = Bench {
+        batch,
+        grader,
+        kept: &kept,
+        queue: &queue,
+        turns: &turns,
+        mirrors: &mirrors,
+        trusted: Trusted::default(),
+    };
     let founds: Vec<std::sync::OnceLock<Found>> = plan.items.iter().map(|_| std::sync::OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let (tell, told) = mpsc::channel();

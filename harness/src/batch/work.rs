@@ -18,7 +18,7 @@ use crate::runner::inputs::Inputs;
 use crate::runner::{self, Cancel, Job, RunError, Turns, chain};
 use crate::shell;
 use crate::source_tree::Overlay;
-use crate::submission::{Origin, Pick, Request, Search, Submission, mirror};
+use crate::submission::{Origin, Pick, Request, Search, Submission, Trusted, mirror};
 
 /// A submission that has its grade.
 #[derive(Debug)]
@@ -76,6 +76,7 @@ pub struct Bench<'a> {
     pub queue: &'a Queue,
     pub turns: &'a Turns,
     pub mirrors: &'a crate::submission::mirrors::Mirrors<'a>,
+    pub trusted: Trusted,
 }
 
 /// Passes on what a run is at.
@@ -176,6 +177,7 @@ impl Bench<'_> {
             kinds: batch.kinds,
             lab: item.lab,
             cache: batch.cache,
+            trusted: &self.trusted,
             kernel: batch.kernel,
             handout: batch.handout,
         };

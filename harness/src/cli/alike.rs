@@ -1,6 +1,5 @@
 //! `grader alike`
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::{report, terminal};
-use crate::likeness;
+use crate::report::class::alike::{self, Alike};
 
 /// `grader alike`
 #[derive(Debug, Args)]
@@ -31,14 +30,10 @@ pub struct AlikeOptions {
 pub fn alike(options: &AlikeOptions) -> Result<ExitCode, Failure> {
     let gradebook = report::open(&options.from)?;
     let run = gradebook.run(options.run)?;
-    let rows = gradebook.students(run.id)?;
-    let teams: BTreeMap<String, String> = rows.into_iter().map(|row| (row.student, row.team)).collect();
     let mut text = String::new();
     let is_wanted = |lab: &str| options.lab.as_ref().is_none_or(|wanted| wanted == lab);
-    for lab in run.run.labs.iter().filter(|row| is_wanted(&row.lab)) {
-        let pairs =
-            likeness::pairs(&gradebook.fingerprints(run.id, &lab.lab)?, &teams, f64::from(options.least) / 100.0);
-        text.push_str(&format!("{}: {} pairs with at least {} % in common\n", lab.lab, pairs.len(), options.least));
+    for Alike { lab, pairs } in alike::find(&gradebook, &run, f64::from(options.least) / 100.0, is_wanted)? {
+        text.push_str(&format!("{lab}: {} pairs with at least {} % in common\n", pairs.len(), options.least));
         for pair in &pairs {
             let share = (pair.share * 100.0).floor();
             text.push_str(&format!("  {share:>3} %  {} and {}, {} fingerprints\n", pair.one, pair.other, pair.common));

@@ -65,7 +65,8 @@ pub fn publish(gradebook: &Gradebook, run: &PastRun, reports: &ClassReports) -> 
         tell(path, "JSON lines", class::lines::write(&class, gradebook, path));
     }
     if let Some(path) = &reports.markdown {
-        tell(path, "summary", whole(path, Ok(class::markdown::render(&class))));
+        let alike = class::alike::find(gradebook, run, class::alike::USUAL, |_| true);
+        tell(path, "summary", whole(path, alike.map(|alike| class::markdown::render(&class, &alike))));
     }
     if let Some(path) = &reports.junit {
         let text = class::junit::to_string(&class).map_err(|error| error.to_string());

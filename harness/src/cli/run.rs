@@ -23,7 +23,7 @@ use crate::runner::{self, Cancel, Job, RunError, Turns};
 use crate::shell::quoted;
 use crate::source_tree::Overlay;
 use crate::subject;
-use crate::submission::{Origin, Pick, Request, Search, Submission};
+use crate::submission::{Origin, Pick, Request, Search, Submission, Trusted};
 
 /// Runs that are kept in the cache, a lab; older ones go.
 const KEPT_RUNS: usize = 20;
@@ -59,6 +59,7 @@ fn grade(context: &Context, options: &Run) -> Result<(Grade, RunFolder), Failure
         kinds: &kinds,
         lab: &lab,
         cache,
+        trusted: &Trusted::default(),
         kernel: kernel.as_ref(),
         handout: options.handout.as_deref(),
     };

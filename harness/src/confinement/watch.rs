@@ -12,7 +12,7 @@ use super::quota::{Excess, Quota};
 const EVERY: Duration = Duration::from_millis(100);
 
 /// How many times longer than it looked it then waits, at least.
-const REST: u32 = 20;
+const REST: u32 = 40;
 
 /// What all processes of a builder may use together.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,28 +3,47 @@
 //! Format: Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 /// Where the script lies in the archive.
 pub const SCRIPT: &str = "script";
 
-/// Packs a script, programs and other files: `script`, `bin/<name>` for each program, the others by their paths.
+/// The part of an archive that all boots of an image share: `bin/<name>` for each program, packed once.
 ///
 /// Times, owners and inode numbers are the same whenever and wherever it is packed.
-pub fn pack(script: &[String], programs: &BTreeMap<String, Vec<u8>>, files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
-    let mut text = script.join("\n");
-    text.push('\n');
-    let mut archive = Vec::new();
-    let mut inode = 1;
-    for (name, content) in programs {
-        entry(&mut archive, &mut inode, &format!("bin/{name}"), 0o100_755, content);
+#[derive(Debug)]
+pub struct Programs {
+    packed: Vec<u8>,
+    next_inode: u32,
+}
+
+impl Programs {
+    /// Packs programs, by name.
+    pub fn pack(programs: &BTreeMap<String, Vec<u8>>) -> Self {
+        let (mut packed, mut next_inode) = (Vec::new(), 1);
+        for (name, content) in programs {
+            entry(&mut packed, &mut next_inode, &format!("bin/{name}"), 0o100_755, content);
+        }
+        Self { packed, next_inode }
     }
-    for (path, content) in files {
-        entry(&mut archive, &mut inode, path, 0o100_644, content);
+
+    /// Writes the archive of a boot: programs, files by their paths, and `script`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, to: &mut impl Write, script: &[String], files: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+        let mut text = script.join("\n");
+        text.push('\n');
+        let (mut rest, mut inode) = (Vec::new(), self.next_inode);
+        for (path, content) in files {
+            entry(&mut rest, &mut inode, path, 0o100_644, content);
+        }
+        entry(&mut rest, &mut inode, SCRIPT, 0o100_644, text.as_bytes());
+        inode = 0;
+        entry(&mut rest, &mut inode, "TRAILER!!!", 0, &[]);
+        to.write_all(&self.packed)?;
+        to.write_all(&rest)
     }
-    entry(&mut archive, &mut inode, SCRIPT, 0o100_644, text.as_bytes());
-    inode = 0;
-    entry(&mut archive, &mut inode, "TRAILER!!!", 0, &[]);
-    archive
 }
 
 fn entry(archive: &mut Vec<u8>, inode: &mut u32, name: &str, mode: u32, content: &[u8]) {
@@ -52,6 +71,12 @@ fn pad(archive: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pack(script: &[String], programs: &BTreeMap<String, Vec<u8>>, files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+        let mut archive = Vec::new();
+        Programs::pack(programs).write(&mut archive, script, files).unwrap();
+        archive
+    }
 
     #[test]
     fn the_archive_is_laid_out_as_newc_says() {

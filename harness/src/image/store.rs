@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Diagnostic;
 use super::error::BuildError;
+use super::initrd::Programs;
 use crate::cache::Cache;
 use crate::{digest, files};
 
@@ -37,16 +38,16 @@ pub struct Image {
 }
 
 impl Image {
-    /// The initrd with a script, and files beside the programs.
+    /// The programs, packed for the initrds of its boots.
     ///
     /// # Errors
     /// When a program cannot be read.
-    pub fn initrd(&self, script: &[String], files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, BuildError> {
+    pub fn packed(&self) -> Result<Programs, BuildError> {
         let read = |(name, path): (&String, &PathBuf)| {
             Ok((name.clone(), fs::read(path).map_err(|cause| BuildError::io(path, cause))?))
         };
         let programs = self.programs.iter().map(read).collect::<Result<_, BuildError>>()?;
-        Ok(super::initrd::pack(script, &programs, files))
+        Ok(Programs::pack(&programs))
     }
 }
 

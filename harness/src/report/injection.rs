@@ -334,7 +334,7 @@ fn the_reports_of_a_class_obey_nothing_of_it_either() {
         let xml = class::junit::to_string(&class).unwrap();
         let document = roxmltree::Document::parse(&xml).unwrap_or_else(|error| panic!("{name}: {error}\n{xml}"));
         assert_eq!(document.descendants().filter(|node| node.has_tag_name("testsuite")).count(), 4, "{name}");
-        let page = class::markdown::render(&class);
+        let page = class::markdown::render(&class, &[class::tests::like(&text, 1)]);
         assert_tame(&name, &page);
         for event in Parser::new_ext(&page, Options::all()) {
             match event {

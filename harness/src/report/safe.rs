@@ -3,6 +3,10 @@
 /// Text without anything that a terminal would obey or that would show other letters than are there: control
 /// characters but tab and line feed, and the marks that change the direction of writing, become visible.
 pub fn visible(text: &str) -> String {
+    // Nearly all text is such, and the reports of a class have millions of characters.
+    if text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars()
         .map(|character| match character {
             '\t' | '\n' => character,
@@ -18,7 +22,8 @@ const LONGEST_LINE: usize = 4096;
 
 /// [`visible`] text on one line, no longer than anybody reads.
 pub fn line(text: &str) -> String {
-    let cut = text.char_indices().nth(LONGEST_LINE).map(|(at, _)| at);
+    let is_long = text.len() > LONGEST_LINE;
+    let cut = if is_long { text.char_indices().nth(LONGEST_LINE).map(|(at, _)| at) } else { None };
     let shown = visible(&text[..cut.unwrap_or(text.len())]).replace(['\n', '\t'], " ");
     match cut {
         Some(at) => format!("{shown}… {} more bytes", text.len() - at),

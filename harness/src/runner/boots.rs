@@ -11,6 +11,7 @@ use crate::confinement::Confinement;
 use crate::event::{Event, Listener, Side};
 use crate::excerpt::{self, Places};
 use crate::grading::{Booted, Boots};
+use crate::image::initrd::Programs;
 use crate::image::{Image, Outcome, Toolchain, phrases, storage};
 use crate::kind::{Kind, Script};
 use crate::lab::{Clock, SessionId};
@@ -98,9 +99,10 @@ impl Run<'_> {
         for (side, image, plan) in due {
             let of = if side == Side::Reference { "reference" } else { "own" };
             let watching = self.watching(image, scratch.path().join(format!("{of}.watched")));
+            let programs = image.packed().map_err(|error| chain(&error));
             for planned in plan {
                 let name = scratch.path().join(format!("{of}-{}", planned.id));
-                let files = with_script(&kind, image, &planned, &name);
+                let files = with_script(&kind, image, &programs, &planned, &name);
                 let boot = files.and_then(|files| {
                     planned
                         .boot(job.lab, &kind, &files)
@@ -208,10 +210,15 @@ impl Run<'_> {
 }
 
 /// The files of a boot, with the script in the one that the kind says; what is made for it is called `name`.
-fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Result<BootFiles, String> {
-    let write = |name: PathBuf, content: Vec<u8>| {
-        let written = std::fs::write(&name, content).map_err(|error| format!("write {}: {error}", name.display()));
-        written.map(|()| name)
+fn with_script(
+    kind: &Kind,
+    image: &Image,
+    programs: &Result<Programs, String>,
+    planned: &Planned,
+    name: &Path,
+) -> Result<BootFiles, String> {
+    let written = |name: PathBuf, written: std::io::Result<()>| {
+        written.map_err(|error| format!("write {}: {error}", name.display())).map(|()| name)
     };
     let mut files = BootFiles { kernel: image.kernel.clone(), initrd: None, disk: None };
     if let Some(disk) = &image.disk {
@@ -235,14 +242,19 @@ fn with_script(kind: &Kind, image: &Image, planned: &Planned, name: &Path) -> Re
     }
     match &kind.script {
         Script::Initrd => {
-            let packed = image.initrd(&planned.script, &planned.files).map_err(|error| chain(&error))?;
-            files.initrd = Some(write(name.with_extension("cpio"), packed)?);
+            let programs = programs.as_ref().map_err(String::clone)?;
+            let name = name.with_extension("cpio");
+            let write = |mut file| programs.write(&mut file, &planned.script, &planned.files);
+            let done = std::fs::File::create(&name).and_then(write);
+            files.initrd = Some(written(name, done)?);
         }
         Script::Symbol(symbol) => {
             let kernel = std::fs::read(&image.kernel);
             let kernel = kernel.map_err(|error| format!("read {}: {error}", image.kernel.display()))?;
             let filled = storage::fill(kernel, symbol, &planned.script.join("\n")).map_err(|error| chain(&error))?;
-            files.kernel = write(name.with_extension("elf"), filled)?;
+            let name = name.with_extension("elf");
+            let done = std::fs::write(&name, filled);
+            files.kernel = written(name, done)?;
         }
     }
     Ok(files)

@@ -212,7 +212,7 @@ pub async fn run(
         let sampled = ticked && polls.is_multiple_of(POLLS_PER_SAMPLE);
         // A conversation takes samples of its own.
         let watched = sampled && conversation.is_none();
-        let sample = qemu.pid().filter(|_| watched).and_then(|pid| watch::sample(pid).ok());
+        let sample = qemu.pid().filter(|_| watched).and_then(|pid| watch::sample(pid, processor).ok());
         processor = sample.map_or(processor, |sample| sample.processor);
         let before = serial.bytes.len();
         serial.read().map_err(broken)?;

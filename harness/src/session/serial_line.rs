@@ -17,6 +17,8 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct Tail {
     from: From,
     pub bytes: Vec<u8>,
+    /// Where what is read arrives. Most looks find nothing new, and must not cost a page of zeros.
+    chunk: Box<[u8]>,
     /// Bytes that are kept.
     pub limit: u64,
 }
@@ -35,7 +37,7 @@ impl Tail {
     pub fn file(name: &str, limit: u64) -> io::Result<(Self, File)> {
         let file: File = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into();
         let end = file.try_clone()?;
-        Ok((Self { from: From::File(file), bytes: Vec::new(), limit }, end))
+        Ok((Self::of(From::File(file), limit), end))
     }
 
     /// A pipe, with what QEMU writes to.
@@ -43,7 +45,11 @@ impl Tail {
         let (reader, writer) = io::pipe()?;
         let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
         let end = File::from(OwnedFd::from(writer));
-        Ok((Self { from: From::Pipe { pipe, ended: false }, bytes: Vec::new(), limit }, end))
+        Ok((Self::of(From::Pipe { pipe, ended: false }, limit), end))
+    }
+
+    fn of(from: From, limit: u64) -> Self {
+        Self { from, bytes: Vec::new(), chunk: vec![0; CHUNK].into(), limit }
     }
 
     pub fn len(&self) -> u64 {
@@ -61,23 +67,23 @@ impl Tail {
     /// Reads what is new, up to the limit.
     pub fn read(&mut self) -> io::Result<()> {
         while self.len() < self.limit {
-            let end = self.bytes.len();
-            let room = usize::try_from(self.limit - self.len()).unwrap_or(usize::MAX).min(CHUNK);
-            self.bytes.resize(end + room, 0);
+            let end = self.len();
+            let room = usize::try_from(self.limit - end).unwrap_or(usize::MAX).min(CHUNK);
+            let chunk = &mut self.chunk[..room];
             let read = match &mut self.from {
-                From::File(file) => file.read_at(&mut self.bytes[end..], end as u64),
+                From::File(file) => file.read_at(chunk, end),
                 From::Pipe { pipe, ended } => {
-                    let read = pipe.try_read(&mut self.bytes[end..]);
+                    let read = pipe.try_read(chunk);
                     *ended = matches!(read, Ok(0));
                     read
                 }
             };
-            self.bytes.truncate(end + read.as_ref().copied().unwrap_or(0));
             match read {
                 Ok(0) => break,
+                Ok(count) => self.bytes.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                Ok(_) | Err(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

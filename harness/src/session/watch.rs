@@ -46,12 +46,17 @@ pub(super) struct Sample {
     pub asleep: bool,
 }
 
-/// Reads a sample from proc(5).
+/// Reads a sample from proc(5), where `before` is the processor time of the last one: who has used some since was not
+/// asleep, and then nobody looks at the threads.
 ///
 /// # Errors
 /// When the process is gone, or `/proc` is not what the manual says.
-pub(super) fn sample(pid: Pid) -> io::Result<Sample> {
-    let mut sample = Sample { processor: processor_time(pid)?, switches: 0, asleep: true };
+pub(super) fn sample(pid: Pid, before: Duration) -> io::Result<Sample> {
+    let processor = processor_time(pid)?;
+    let mut sample = Sample { processor, switches: 0, asleep: processor == before };
+    if !sample.asleep {
+        return Ok(sample);
+    }
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let status = std::fs::read_to_string(thread?.path().join("status"))?;
         for line in status.lines() {

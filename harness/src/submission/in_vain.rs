@@ -46,13 +46,12 @@ pub(super) fn find(
     search: &Search<'_>,
     kind: &Kind,
     root: &Path,
-    base: &BaseTree,
+    handed_out: &BTreeMap<PathBuf, Vec<Oid>>,
 ) -> Result<InVain, SubmissionError> {
     // What lies around files that are no part of the course's tree is of another one.
     if kind.recognise.iter().all(|path| kind.added.contains_key(path)) {
         return Ok(InVain::default());
     }
-    let handed_out = handed_out(search, kind, base)?;
     // Notes and scripts of the student's own beside the kernel's folders are nobody's business.
     let folders: BTreeSet<_> = handed_out.keys().filter_map(|path| first_folder(path)).collect();
     let mut files = Vec::new();
@@ -90,7 +89,7 @@ fn first_folder(path: &Path) -> Option<PathBuf> {
 
 /// Each file of the course's own tree, with the contents that students can have got it with: the course's own, and the
 /// starter of any lab. Contents go by Git's ids, so that a commit's files need not be read to be compared.
-fn handed_out(
+pub(super) fn handed_out(
     search: &Search<'_>,
     kind: &Kind,
     base: &BaseTree,

@@ -12,10 +12,12 @@ mod pick;
 mod take;
 pub mod timely;
 mod tree;
+mod trusted;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,7 @@ use crate::lab::{KindId, Lab};
 pub use error::SubmissionError;
 pub use in_vain::{InVain, Untaken};
 pub use take::{FileFault, LIMIT, Taken, Unusable};
+pub use trusted::Trusted;
 
 /// Which submission is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,7 +70,7 @@ pub struct Submission {
     /// Files that the student changed in vain.
     pub in_vain: InVain,
     /// The trusted tree that the files are laid into.
-    pub base: BaseTree,
+    pub base: Arc<BaseTree>,
     /// When the commit was made (its committer's date), in seconds since 1970-01-01 UTC.
     pub committed: Option<i64>,
 }
@@ -137,6 +140,8 @@ pub struct Search<'a> {
     pub lab: &'a Lab,
     /// Where clones are kept.
     pub cache: &'a Cache,
+    /// The course's own files, as far as they were read.
+    pub trusted: &'a Trusted,
     /// `--kernel`: the kernel kind that the submission is of, whatever its tree looks like.
     pub kernel: Option<&'a KindId>,
     /// `--handout`: where the course's own files are, for kinds of which the course has no tree.
@@ -157,7 +162,7 @@ impl Submission {
             root: PathBuf::new(),
             files: Ok(BTreeMap::new()),
             in_vain: InVain::default(),
-            base,
+            base: Arc::new(base),
             committed: None,
         })
     }
@@ -178,12 +183,10 @@ impl Submission {
         };
         let (kind, root) = take::recognise(tree.as_ref(), search)?;
         let files = take::take(tree.as_ref(), search.lab, kind, &root)?;
-        let base = match BaseTree::of_course(search.course, kind)? {
-            Some(base) => base,
-            None => handout::find(search, kind)?,
-        };
-        let in_vain = in_vain::find(tree.as_ref(), search, kind, &root, &base)?;
+        let known = search.trusted.of(search, kind)?;
+        let in_vain = in_vain::find(tree.as_ref(), search, kind, &root, &known.handed_out)?;
         let committed = tree.committed();
+        let base = Arc::clone(&known.base);
         let mut submission = Self { origin, kind: kind.id.clone(), root, files, in_vain, base, committed };
         if let Origin::WorkTree { dirty, .. } = &mut submission.origin {
             *dirty = tree.differs_from_head(search.lab, &submission.kind, &submission.root)?;

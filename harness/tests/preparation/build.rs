@@ -173,8 +173,12 @@ fn a_correct_tree_is_built_once_and_then_found() {
     assert!(image.cached && runs(&image));
     assert_eq!(fake.build(&tree, "").1, [], "a builder was started for what was there");
     assert_eq!(image.programs.keys().collect::<Vec<_>>(), ["hello"]);
-    let initrd = image.initrd(&["hello".to_owned()], &BTreeMap::new()).unwrap();
-    assert_eq!(initrd, image.initrd(&["hello".to_owned()], &BTreeMap::new()).unwrap());
+    let initrd = || {
+        let mut archive = Vec::new();
+        image.packed().unwrap().write(&mut archive, &["hello".to_owned()], &BTreeMap::new()).unwrap();
+        archive
+    };
+    assert_eq!(initrd(), initrd());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use git2::Repository;
 use grader::owner::Owner;
-use grader::submission::{Origin, Pick, Request, Search, Submission, SubmissionError, Unusable};
+use grader::submission::{Origin, Pick, Request, Search, Submission, SubmissionError, Trusted, Unusable};
 
 use crate::fake::{Fake, write};
 use crate::git;
@@ -27,6 +27,7 @@ pub fn find_with(
         kinds: &kinds,
         lab: &lab,
         cache: &fake.cache,
+        trusted: &Trusted::default(),
         kernel: None,
         handout: None,
     };

@@ -1,5 +1,6 @@
 //! A class as a page of Markdown: what each lab came to, which checks cost most, who needs a look.
 
+use super::alike::Alike;
 use super::{Class, Total};
 use crate::batch::lateness;
 use crate::gradebook::Row;
@@ -8,8 +9,11 @@ use crate::report::safe;
 /// Students that a list names; the others are counted.
 const MOST: usize = 100;
 
+/// Pairs of submissions that are named; `grader alike` lists all.
+const MOST_PAIRS: usize = 20;
+
 /// The page.
-pub fn render(class: &Class) -> String {
+pub fn render(class: &Class, alike: &[Alike]) -> String {
     let mut page = String::from("# Grades\n");
     for total in class.totals() {
         lab(class, &total, &mut page);
@@ -18,6 +22,7 @@ pub fn render(class: &Class) -> String {
     list(class, &mut page, "Handed in nothing that could be graded", "missing", |row| row.reason.clone());
     late(class, &mut page);
     noted(class, &mut page);
+    alike.iter().for_each(|alike| in_common(alike, &mut page));
     let run = &class.run.run;
     page.push_str(&format!(
         "\nRun {} with grader {}, seeds {}, part {}.\n",
@@ -118,6 +123,23 @@ fn noted(class: &Class, page: &mut String) {
     let is_noted = |row: &&Row| !row.note().is_empty() && matches!(row.status(), "passed" | "failed");
     let rows: Vec<&Row> = class.rows.iter().filter(is_noted).collect();
     section(page, "To be looked at", &rows, |row| row.note().to_owned());
+}
+
+/// Who should be read side by side.
+fn in_common(alike: &Alike, page: &mut String) {
+    let Alike { lab, pairs } = alike;
+    if pairs.is_empty() {
+        return;
+    }
+    page.push_str(&format!("\n## Code in common in {}\n\n", plain(lab)));
+    page.push_str("A hint for somebody who then reads both; it is in no grade.\n\n");
+    for pair in pairs.iter().take(MOST_PAIRS) {
+        let share = (pair.share * 100.0).floor();
+        page.push_str(&format!("- {} and {}: {share} % of the smaller one\n", plain(&pair.one), plain(&pair.other)));
+    }
+    if pairs.len() > MOST_PAIRS {
+        page.push_str(&format!("- and {} more pairs, which `grader alike` lists\n", pairs.len() - MOST_PAIRS));
+    }
 }
 
 fn section(page: &mut String, title: &str, rows: &[&Row], text: impl Fn(&Row) -> String) {

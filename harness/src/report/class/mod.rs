@@ -1,5 +1,6 @@
 //! A run of a whole class in the forms that people and their tools read; each form a file of its own.
 
+pub mod alike;
 pub mod csv;
 pub mod junit;
 pub mod lines;

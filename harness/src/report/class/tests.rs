@@ -52,6 +52,12 @@ fn class() -> Class {
     saying(EVIL)
 }
 
+/// So many pairs with somebody of this name.
+pub(in crate::report) fn like(other: &str, count: usize) -> alike::Alike {
+    let pair = crate::likeness::Pair { one: "s1".to_owned(), other: other.to_owned(), common: 40, share: 0.879 };
+    alike::Alike { lab: "lab".to_owned(), pairs: vec![pair; count] }
+}
+
 /// A class in which every string that a submission or a roster can have a hand in is this one.
 pub(in crate::report) fn saying(text: &str) -> Class {
     let lab =
@@ -108,13 +114,15 @@ fn a_class_in_junit_tells_the_student_s_fault_from_ours() {
 
 #[test]
 fn the_summary_counts_names_and_escapes() {
-    let text = markdown::render(&class());
+    let text = markdown::render(&class(), &[like("[s9](x)", 22)]);
     for what in [
         "| 4 | 1 | 1 | 1 | 1 | 0 |",
         "7.3 on average, median 7.3, from 4.5 to 10",
         "| one | 2 of 2, 100 % |",
         "| two | 1 of 2, 50 % |",
         "2 later commit\\(s\\), up to 1 h late, not graded",
+        "- s1 and \\[s9\\]\\(x\\): 87 % of the smaller one",
+        "- and 2 more pairs, which `grader alike` lists",
     ] {
         assert!(text.contains(what), "{what} in {text}");
     }

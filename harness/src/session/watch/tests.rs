@@ -128,6 +128,15 @@ fn a_processs_times_are_found_behind_any_name() {
 
 #[test]
 fn this_process_can_be_sampled() {
-    let sample = sample(rustix::process::getpid()).unwrap();
-    assert!(!sample.asleep && sample.switches > 0);
+    let pid = rustix::process::getpid();
+    let idle = loop {
+        let before = processor_time(pid).unwrap();
+        let sample = sample(pid, before).unwrap();
+        if sample.processor == before {
+            break sample;
+        }
+    };
+    assert!(!idle.asleep && idle.switches > 0, "its threads were looked at, and one of them runs");
+    let busy = sample(pid, Duration::MAX).unwrap();
+    assert!(!busy.asleep && busy.switches == 0, "it was not asleep whatever its threads do now");
 }
