@@ -33,6 +33,11 @@ impl Example {
 
     /// Grades the kernel with these edits of `kernel/kalloc.c` and `kernel/bio.c`, by some checks.
     fn grade(&self, checks: &str, edits: &[(&str, &str)]) -> Outcome {
+        self.grade_with(&["--check", checks], edits)
+    }
+
+    /// Likewise, with these arguments.
+    fn grade_with(&self, arguments: &[&str], edits: &[(&str, &str)]) -> Outcome {
         let mut left = edits.len();
         for file in ["kernel/kalloc.c", "kernel/bio.c"] {
             let mut text = course_file(&format!("tests/c-harts/{file}"));
@@ -47,7 +52,7 @@ impl Example {
         let json = self.path("grade.json");
         let mut run = grader(&self.path("student"));
         run.arg("--course").arg(self.path("course"));
-        run.args(["run", "--lab", "harts-lock", "--worktree", "--check", checks, "--json"]).arg(&json);
+        run.args(["run", "--lab", "harts-lock", "--worktree"]).args(arguments).arg("--json").arg(&json);
         Outcome::of(&mut run, &json)
     }
 }
@@ -121,6 +126,47 @@ fn c_harts_one_list_for_all_is_right_but_not_apart() {
     );
     let verdicts = ["owner", "reach", "apart"].map(|check| outcome.verdict(check).to_owned());
     assert_eq!(verdicts, ["pass", "pass", "fail"], "{}", outcome.said());
+}
+
+#[test]
+fn c_harts_a_check_with_two_verdicts_for_one_seed_is_unstable_and_fails_with_both_transcripts() {
+    let example = Example::new();
+    let lab = example.path("course/labs/harts-lock/lab.yaml");
+    let text = fs::read_to_string(&lab).expect("the lab").replace("[reach, mixed, scarce, races]", "races");
+    fs::write(&lab, text).expect("the lab");
+    let grade = |out: &str, edits: &[(&str, &str)]| {
+        example.grade_with(
+            &["--check", "owner", "--seed", "5", "--out", example.path(out).to_str().expect("UTF-8")],
+            edits,
+        )
+    };
+    let right = grade("right", &[]);
+    assert_eq!((right.code, right.grade["sessions"][0]["twice"].as_array()), (Some(0), None), "{}", right.said());
+    let kalloc = "void *kalloc(void) {\n";
+    let gives_up = format!("{kalloc}  static int calls;\n  if (++calls == 40)\n    panic(\"enough\");\n");
+    let wrong = grade("wrong", &[(kalloc, &gives_up)]);
+    assert_eq!((wrong.code, wrong.verdict("owner")), (Some(1), "fail"), "{}", wrong.said());
+    assert!(wrong.stderr.contains("booted a second time with the same seed"), "{}", wrong.said());
+    assert!(wrong.stdout.contains("no verdict changed"), "{}", wrong.said());
+
+    // As if the second boot had won the race.
+    for file in ["races.json", "races.serial"] {
+        let second = example.path("wrong/second").join(file);
+        assert!(second.exists(), "{}", wrong.said());
+        fs::copy(example.path("right/sessions").join(file), second).expect("a transcript");
+    }
+    let (json, junit) = (example.path("replayed.json"), example.path("replayed.xml"));
+    let mut replay = grader(&example.path("student"));
+    replay.arg("--course").arg(example.path("course")).arg("replay").arg(example.path("wrong"));
+    replay.arg("--json").arg(&json).arg("--junit").arg(&junit);
+    let replayed = Outcome::of(&mut replay, &json);
+    assert_eq!((replayed.code, replayed.verdict("owner")), (Some(1), "fail"), "{}", replayed.said());
+    let unstable = &replayed.graded("owner")["unstable"];
+    assert_eq!((&unstable["first"], &unstable["second"]), (&"fail".into(), &"pass".into()), "{}", replayed.said());
+    let report = fs::read_to_string(&junit).expect("a report");
+    for said in ["sessions/races.serial", "second/races.serial", "it failed and then it passed", "panic: enough"] {
+        assert!(replayed.stdout.contains(said) && report.contains(said), "{said}: {}\n{report}", replayed.said());
+    }
 }
 
 #[test]

@@ -82,6 +82,16 @@ pub fn of(reading: &Reading, places: &Places) -> Vec<String> {
     lines
 }
 
+/// The end of a boot, however it ended: what [`of`] shows, or its last lines.
+pub fn end(reading: &Reading, places: &Places) -> Vec<String> {
+    let lines = of(reading, places);
+    if !lines.is_empty() {
+        return lines;
+    }
+    let skipped = reading.console.len().saturating_sub(LAST_LINES);
+    reading.console.iter().skip(skipped).map(|line| line.what.clone()).collect()
+}
+
 /// Where the kernel itself says that its harts were.
 fn look(deadline: &Deadline) -> Vec<Glimpse> {
     let glimpse = |hart: &HartAt| Glimpse {

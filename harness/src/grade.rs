@@ -312,6 +312,9 @@ pub struct GradedSession {
     /// How many times it was booted again, since a boot failed by no fault of the submission.
     #[serde(skip_serializing_if = "is_none", default)]
     pub again: u32,
+    /// Both boots, where it was booted a second time with the same seed since a check failed that read it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub twice: Vec<BootOfTwo>,
     /// The lines of the transcript that matter to somebody who looks for the cause, where it ended early.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub excerpt: Vec<String>,
@@ -337,6 +340,17 @@ pub struct GradedSession {
     pub reference_tables: Vec<Table>,
 }
 
+/// One of two boots of a session with the same seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BootOfTwo {
+    /// The transcript's file in the run's folder.
+    pub transcript: String,
+    /// How it ended, in a sentence.
+    pub explanation: String,
+    /// The end of the transcript.
+    pub lines: Vec<String>,
+}
+
 /// One check with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GradedCheck {
@@ -357,9 +371,33 @@ pub struct GradedCheck {
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// The two verdicts of two boots with the same seed, where they differ; the worse is the check's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unstable: Option<Unstable>,
     /// The figure that it is about, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub figure: Option<Figure>,
+}
+
+/// Two verdicts for one seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unstable {
+    /// What the first boots came to.
+    pub first: Came,
+    /// What it came to with the second boot of these sessions.
+    pub second: Came,
+    /// Those that were booted twice, and that the check reads.
+    pub sessions: Vec<String>,
+}
+
+/// What a boot came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Came {
+    /// What must hold held.
+    Pass,
+    /// It did not.
+    Fail,
 }
 
 /// What became of a check.

@@ -164,6 +164,7 @@ fn session(
         explanation: String::new(),
         problem: None,
         again: 0,
+        twice: Vec::new(),
         excerpt: Vec::new(),
         damage: Vec::new(),
         witnessed: None,

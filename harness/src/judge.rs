@@ -45,6 +45,7 @@ pub fn judge(check: &Check, exhibits: &Exhibits<'_>) -> GradedCheck {
         sessions: check.sessions.iter().map(|session| session.0.clone()).collect(),
         points: Score { earned, max },
         verdict,
+        unstable: None,
         figure,
     }
 }

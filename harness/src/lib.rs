@@ -50,6 +50,7 @@ pub mod similar;
 pub mod source_policy;
 pub mod source_tree;
 pub mod space_trace;
+pub mod stability;
 pub mod subject;
 pub mod submission;
 pub mod supervised;

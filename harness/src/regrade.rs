@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::batch::Kept;
 use crate::grade::{Build, Grade};
 use crate::gradebook::{Gradebook, GradebookError, Graded, LabRow, PastRun, Row, Run, RunKind, State, Update};
-use crate::grading::{self, Booted, Boots};
+use crate::grading::{Booted, Boots};
 use crate::lab::{KindId, Lab, SessionId};
 use crate::plan::{self, Planned};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, Shelf};
 use crate::runner::chain;
 use crate::runner::inputs::{self, plan_digest};
 use crate::seed::{Choice, Seed};
+use crate::stability;
 
 /// What came of judging a class again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +119,7 @@ fn again(saved: &Grade, booted: &[(String, String)], folder: &RunFolder, lab: &L
     let plan = plan_of(lab, &kind, seed, &wanted);
     let plans: Vec<(String, String)> =
         plan.iter().map(|planned| (planned.id.0.clone(), plan_digest(lab, planned))).collect();
-    let (mut boots, mut reference) = (Boots::new(), Boots::new());
+    let (mut boots, mut second, mut reference) = (Boots::new(), Boots::new(), Boots::new());
     if matches!(saved.build, Build::Built { .. }) {
         for (planned, (id, due)) in plan.iter().zip(&plans) {
             let before = booted.iter().find(|(of, _)| of == id).map(|(_, plan)| plan);
@@ -127,14 +128,16 @@ fn again(saved: &Grade, booted: &[(String, String)], folder: &RunFolder, lab: &L
                 Some(before) if before != due => return Err(format!("session {id} is booted in another way now")),
                 Some(_) => {}
             }
+            let again = folder.load_boot(&planned.id, Shelf::Second).ok().flatten();
+            second.extend(again.map(|booted| (planned.id.clone(), booted)));
             let compared = plan::is_compared(lab, &wanted, &planned.session);
-            boots.insert(planned.id.clone(), load(folder, &planned.id, false)?);
+            boots.insert(planned.id.clone(), load(folder, &planned.id, Shelf::First)?);
             if compared {
-                reference.insert(planned.id.clone(), load(folder, &planned.id, true)?);
+                reference.insert(planned.id.clone(), load(folder, &planned.id, Shelf::Reference)?);
             }
         }
     }
-    let mut grade = grading::grade(saved.clone(), lab, &wanted, &plan, &boots, &reference);
+    let mut grade = stability::grade(saved.clone(), lab, &wanted, &plan, [&boots, &second], &reference);
     grade.lab.title.clone_from(&lab.title);
     grade.lab.version.clone_from(&lab.version);
     env!("CARGO_PKG_VERSION").clone_into(&mut grade.tools.grader);
@@ -146,9 +149,9 @@ fn plan_of(lab: &Lab, kind: &KindId, seed: Seed, wanted: &BTreeSet<&str>) -> Vec
     plan::boots(lab, kind, seed, |session| checks.iter().any(|check| check.sessions.contains(&session.id)))
 }
 
-fn load(folder: &RunFolder, id: &SessionId, reference: bool) -> Result<Booted, String> {
-    let whose = if reference { "the reference's transcript" } else { "the transcript" };
-    match folder.load_boot(id, reference) {
+fn load(folder: &RunFolder, id: &SessionId, shelf: Shelf) -> Result<Booted, String> {
+    let whose = if shelf == Shelf::Reference { "the reference's transcript" } else { "the transcript" };
+    match folder.load_boot(id, shelf) {
         Ok(Some(booted)) => Ok(booted),
         Ok(None) => Err(format!("{whose} of session {id} is not in {}", folder.path().display())),
         Err(error) => Err(format!("{whose} of session {id} is damaged: failed to {}", chain(&error))),

@@ -43,6 +43,28 @@ pub enum RunFolderError {
     },
 }
 
+/// Which boots of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// The submission's.
+    First,
+    /// Those of the submission's that were done a second time.
+    Second,
+    /// The reference's.
+    Reference,
+}
+
+impl Shelf {
+    /// The folder of its transcripts.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::First => "sessions",
+            Self::Second => "second",
+            Self::Reference => "reference",
+        }
+    }
+}
+
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
@@ -79,7 +101,8 @@ impl RunFolder {
             move |cause| RunFolderError::Write { path, cause }
         };
         fs::create_dir_all(&self.root).map_err(failed(&self.root))?;
-        let left: &[&str] = if self.of_batch { &[] } else { &["sessions", "reference", "traces", "consoles"] };
+        let left: &[&str] =
+            if self.of_batch { &["second"] } else { &["sessions", "second", "reference", "traces", "consoles"] };
         for left in left {
             let path = self.root.join(left);
             match fs::remove_dir_all(&path) {
@@ -99,8 +122,8 @@ impl RunFolder {
         self.root.join("grade.json")
     }
 
-    fn sessions(&self, reference: bool) -> PathBuf {
-        self.root.join(if reference { "reference" } else { "sessions" })
+    fn sessions(&self, shelf: Shelf) -> PathBuf {
+        self.root.join(shelf.name())
     }
 
     /// Keeps what the builder said.
@@ -115,9 +138,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save_boot(&self, booted: &Booted, reference: bool) -> Result<(), RunFolderError> {
+    pub fn save_boot(&self, booted: &Booted, shelf: Shelf) -> Result<(), RunFolderError> {
         let Booted::Ran { transcript, places, .. } = booted else { return Ok(()) };
-        let folder = self.sessions(reference);
+        let folder = self.sessions(shelf);
         fs::create_dir_all(&folder).map_err(|cause| RunFolderError::Write { path: folder.clone(), cause })?;
         // First, so that where a transcript is, all that belongs to it is.
         let path = places_file(&folder, &transcript.boot.session);
@@ -130,9 +153,9 @@ impl RunFolder {
     }
 
     /// A boot that a grader saved in this draft before it was killed.
-    pub fn kept_boot(&self, id: &SessionId, reference: bool) -> Option<Booted> {
+    pub fn kept_boot(&self, id: &SessionId, shelf: Shelf) -> Option<Booted> {
         // What is damaged is as good as not there.
-        if self.of_batch { self.load_boot(id, reference).ok().flatten() } else { None }
+        if self.of_batch { self.load_boot(id, shelf).ok().flatten() } else { None }
     }
 
     /// Keeps a boot's trace as text, one operation a line with the number that findings name.
@@ -188,8 +211,8 @@ impl RunFolder {
     ///
     /// # Errors
     /// When it is damaged.
-    pub fn load_boot(&self, id: &SessionId, reference: bool) -> Result<Option<Booted>, RunFolderError> {
-        let folder = self.sessions(reference);
+    pub fn load_boot(&self, id: &SessionId, shelf: Shelf) -> Result<Option<Booted>, RunFolderError> {
+        let folder = self.sessions(shelf);
         if !folder.join(format!("{id}.json")).exists() {
             return Ok(None);
         }
@@ -212,9 +235,9 @@ impl RunFolder {
     pub fn load_boots<'a>(
         &self,
         ids: impl IntoIterator<Item = &'a SessionId>,
-        reference: bool,
+        shelf: Shelf,
     ) -> Result<Boots, RunFolderError> {
-        let load = |id: &SessionId| Some(self.load_boot(id, reference).transpose()?.map(|booted| (id.clone(), booted)));
+        let load = |id: &SessionId| Some(self.load_boot(id, shelf).transpose()?.map(|booted| (id.clone(), booted)));
         ids.into_iter().filter_map(load).collect()
     }
 

@@ -29,6 +29,7 @@ use crate::qemu;
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::seed::{Choice, Seed};
 use crate::source_tree::{Overlay, SourceTree, SourceTreeError};
+use crate::stability;
 use crate::submission::Submission;
 use crate::witness;
 pub use opening::submission_of;
@@ -243,14 +244,18 @@ impl<'a> Run<'a> {
         listener.event(&Event::Started { lab: &lab, submission: &submission, kernel: &kernel, seed: &seed });
 
         let mut grade = self.opening()?;
-        let mut boots = Boots::new();
-        let mut reference = Boots::new();
+        let (mut boots, mut second, mut reference) = (Boots::new(), Boots::new(), Boots::new());
         if let Some(toolchain) = self.tools(&mut grade).await?
             && let Some(image) = self.build(&toolchain, &mut grade, listener).await?
         {
             (boots, reference) = self.boot(&toolchain, &image, listener).await?;
+            let graded = grading::grade(grade.clone(), job.lab, job.wanted, &self.plan, &boots, &reference);
+            let due = stability::due(job.lab, &self.plan, &graded, &boots);
+            if !due.is_empty() {
+                second = self.boot_again(&image, due, listener).await?;
+            }
         }
-        let mut grade = grading::grade(grade, job.lab, job.wanted, &self.plan, &boots, &reference);
+        let mut grade = stability::grade(grade, job.lab, job.wanted, &self.plan, [&boots, &second], &reference);
         for session in &mut grade.sessions {
             session.again = self.again.get(&session.id).copied().unwrap_or(0);
         }

@@ -7,11 +7,12 @@ use super::failure::Failure;
 use super::reports::Publisher;
 use super::{Context, Replay, judges};
 use crate::grade::{Build, Grade};
-use crate::grading::{self, Boots};
+use crate::grading::Boots;
 use crate::lab::{KindId, SessionId};
 use crate::plan;
-use crate::run_folder::{RunFolder, RunFolderError};
+use crate::run_folder::{RunFolder, RunFolderError, Shelf};
 use crate::seed::Choice;
+use crate::stability;
 
 /// Judges the saved transcripts of a run again, without building or booting.
 pub fn replay(context: &Context, options: &Replay) -> Result<ExitCode, Failure> {
@@ -44,18 +45,19 @@ fn judge(context: &Context, options: &Replay) -> Result<Grade, Failure> {
     let plan = plan::boots(&lab, &KindId(saved.lab.kernel.clone()), seed, |session| {
         checks.iter().any(|check| check.sessions.contains(&session.id))
     });
-    let (mut boots, mut reference) = (Boots::new(), Boots::new());
+    let (mut boots, mut second, mut reference) = (Boots::new(), Boots::new(), Boots::new());
     if matches!(saved.build, Build::Built { .. }) {
         let ids: Vec<&SessionId> = plan.iter().map(|planned| &planned.id).collect();
-        boots = folder.load_boots(ids.iter().copied(), false).map_err(damaged)?;
-        reference = folder.load_boots(ids.iter().copied(), true).map_err(damaged)?;
+        boots = folder.load_boots(ids.iter().copied(), Shelf::First).map_err(damaged)?;
+        second = folder.load_boots(ids.iter().copied(), Shelf::Second).map_err(damaged)?;
+        reference = folder.load_boots(ids.iter().copied(), Shelf::Reference).map_err(damaged)?;
         // A boot that failed left no transcript; its reason is in the grade.
         for session in saved.sessions.iter().filter(|session| session.ending == "error") {
             let failed = crate::grading::Booted::Failed(session.explanation.clone());
             boots.entry(SessionId(session.id.clone())).or_insert(failed);
         }
     }
-    Ok(grading::grade(saved.clone(), &lab, &wanted, &plan, &boots, &reference))
+    Ok(stability::grade(saved.clone(), &lab, &wanted, &plan, [&boots, &second], &reference))
 }
 
 fn not_a_run(error: RunFolderError) -> Failure {

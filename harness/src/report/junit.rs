@@ -42,6 +42,11 @@ fn properties(grade: &Grade) -> Vec<(String, String)> {
     if !grade.is_part() {
         properties.push(("seed".to_owned(), grade.seed.clone()));
     }
+    let unstable: Vec<&str> =
+        grade.checks.iter().filter(|check| check.unstable.is_some()).map(|check| check.id.as_str()).collect();
+    if !unstable.is_empty() {
+        properties.push(("unstable".to_owned(), unstable.join(", ")));
+    }
     if let Some(confined) = &grade.confinement {
         let name = |protection: &Protection| format!("confinement.{}", protection.name());
         properties.extend(confined.in_force.iter().map(|(protection, how)| (name(protection), how.clone())));
@@ -74,7 +79,10 @@ fn case(grade: &Grade, check: &GradedCheck) -> TestCase {
     let mut case = match &check.verdict {
         Verdict::Pass => TestCaseBuilder::success(&name, time),
         Verdict::Fail { reason, .. } => {
-            TestCaseBuilder::failure(&name, time, "submission", &safe::xml(&safe::line(reason)))
+            let unstable =
+                if check.unstable.is_some() { "unstable, it passed in another boot with the same seed: " } else { "" };
+            let reason = format!("{unstable}{}", safe::line(reason));
+            TestCaseBuilder::failure(&name, time, "submission", &safe::xml(&reason))
         }
         Verdict::Error { reason } => TestCaseBuilder::error(&name, time, "harness", &safe::xml(&safe::line(reason))),
         Verdict::Skipped { reason } => {

@@ -47,6 +47,7 @@ fn sections(grade: &Grade) -> Vec<String> {
         sections.extend(grade.checks.iter().filter(failing).map(|check| lost(grade, check)));
     }
     sections.extend(grade.sessions.iter().filter_map(early_end));
+    sections.extend(terminal::same_twice(grade).iter().map(|line| format!("{}\n\n", plain(line))));
     sections.extend(ignored(grade));
     sections.push(foot(grade));
     sections
@@ -88,7 +89,9 @@ fn checks(grade: &Grade) -> String {
             Verdict::Skipped { .. } => "➖",
         };
         let (earned, max) = (check.points.earned, check.points.max);
-        text.push_str(&format!("| {sign} | {} | {earned}/{max} | {} |\n", cell(&check.id), plain(&check.title)));
+        let unstable = if check.unstable.is_some() { " **(unstable)**" } else { "" };
+        let (id, title) = (cell(&check.id), plain(&check.title));
+        text.push_str(&format!("| {sign} | {id} | {earned}/{max} | {title}{unstable} |\n"));
     }
     if grade.is_part() {
         text.push_str("\n_There are more checks, which are not shown, and neither is the sum of all points._\n");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::confinement::Protection;
 use crate::grade::{
-    Build, Confined, Figure, Grade, GradedCheck, GradedLab, GradedSession, GradedSubmission, Points, Problem, SCHEMA,
-    Score, SessionFinding, Times, Tools, Verdict, Watched, Witness,
+    BootOfTwo, Build, Came, Confined, Figure, Grade, GradedCheck, GradedLab, GradedSession, GradedSubmission, Points,
+    Problem, SCHEMA, Score, SessionFinding, Times, Tools, Unstable, Verdict, Watched, Witness,
 };
 use crate::image::Place;
 use crate::lab::{Proof, Visibility};
@@ -47,6 +47,7 @@ pub fn saying(text: &str) -> Grade {
         explanation: words(),
         problem: Some(problem("panic", 41, text)),
         again: 1,
+        twice: ["sessions", "second"].map(|folder| boot_of_two(folder, text)).into(),
         excerpt: text.lines().map(str::to_owned).collect(),
         damage: vec![words()],
         witnessed: Some(false),
@@ -56,12 +57,15 @@ pub fn saying(text: &str) -> Grade {
         tables: vec![table.clone()],
         reference_tables: vec![table],
     };
-    let checks = vec![
+    let mut checks = vec![
         check("split", (12.0, 12), Verdict::Pass),
         check("merge", (0.0, 12), lost),
         check("throughput", (2.5, 6), slow),
         check("later", (0.0, 4), Verdict::Skipped { reason: words() }),
     ];
+    // So that what a boot said is in every report twice.
+    let sessions = vec!["mixed".to_owned()];
+    checks[2].unstable = Some(Unstable { first: Came::Fail, second: Came::Pass, sessions });
     Grade {
         schema: SCHEMA.to_owned(),
         lab: GradedLab {
@@ -135,10 +139,16 @@ pub fn check(id: &str, (earned, max): (f64, u32), verdict: Verdict) -> GradedChe
         proof: Proof::Trace,
         visibility: Visibility::Visible,
         sessions: vec!["mixed".to_owned()],
+        unstable: None,
         points: Score { earned: Points::from(earned), max: Points::whole(max) },
         verdict,
         figure,
     }
+}
+
+fn boot_of_two(folder: &str, text: &str) -> BootOfTwo {
+    let lines = text.lines().map(str::to_owned).collect();
+    BootOfTwo { transcript: format!("{folder}/mixed.serial"), explanation: text.to_owned(), lines }
 }
 
 /// Something wrong at a line of the student's own.

@@ -4,7 +4,9 @@
 use console::Style;
 
 use super::{map, safe, table};
-use crate::grade::{Build, Grade, GradedCheck, GradedSession, Outcome, Points, SessionFinding, Verdict, Watched};
+use crate::grade::{
+    Build, Came, Grade, GradedCheck, GradedSession, Outcome, Points, SessionFinding, Unstable, Verdict, Watched,
+};
 use crate::lab::Proof;
 
 /// Lines of compiler output that are shown; the rest is in the run directory.
@@ -61,6 +63,9 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
     }
     early_ends(grade, theme, &mut lines);
     again(grade, &mut lines);
+    for line in same_twice(grade) {
+        lines.extend([String::new(), line]);
+    }
     ignored(grade, theme, &mut lines);
     lines.push(String::new());
     lines.extend(grade.confinement.iter().map(|confined| format!("{:>12} {confined}", "Confined")));
@@ -106,7 +111,8 @@ fn checks(grade: &Grade, theme: &Theme, lines: &mut Vec<String>) {
         let (word, style) = theme.of(&check.verdict);
         let points = format!("{:>5}/{:<3}", check.points.earned, check.points.max);
         let id = format!("{:widest$}", shown(check));
-        lines.push(format!("{} {points} {id}  {}", style.apply_to(format!("{word:>12}")), check.title));
+        let unstable = if check.unstable.is_some() { " (unstable)" } else { "" };
+        lines.push(format!("{} {points} {id}  {}{unstable}", style.apply_to(format!("{word:>12}")), check.title));
     }
 }
 
@@ -171,10 +177,51 @@ pub fn details(grade: &Grade, check: &GradedCheck) -> Vec<String> {
             }
         }
     }
+    lines.extend(check.unstable.iter().flat_map(|unstable| two_verdicts(grade, unstable)));
     if !matches!(check.verdict, Verdict::Skipped { .. }) && matches!(grade.build, Build::Built { .. }) {
         lines.push(format!("again: {} --check {}", safe::line(&grade.reproduce), check.id));
     }
     lines
+}
+
+/// That a check came to two verdicts with one seed, with the ends of both transcripts.
+fn two_verdicts(grade: &Grade, unstable: &Unstable) -> Vec<String> {
+    let word = |came: Came| if came == Came::Pass { "passed" } else { "failed" };
+    let (first, second) = (word(unstable.first), word(unstable.second));
+    let names = unstable.sessions.join(", ");
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "unstable: booted twice with the same seed (session {names}), it {first} and then it {second}; the worse counts"
+        ),
+    ];
+    for session in grade.sessions.iter().filter(|session| unstable.sessions.contains(&session.id)) {
+        for (boot, word) in session.twice.iter().zip(["first", "second"]) {
+            lines.push(format!(
+                "  {word} boot: {}; all of it is in {} of the run's folder",
+                safe::line(&boot.explanation),
+                boot.transcript
+            ));
+            lines.extend(boot.lines.iter().map(|line| format!("  | {}", safe::line(line))));
+        }
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// Sessions that were booted a second time and came to the same; those that did not are told of with their checks.
+pub(super) fn same_twice(grade: &Grade) -> Vec<String> {
+    let unstable = |id: &String| {
+        grade.checks.iter().filter_map(|check| check.unstable.as_ref()).any(|unstable| unstable.sessions.contains(id))
+    };
+    let twice = grade.sessions.iter().filter(|session| !session.twice.is_empty() && !unstable(&session.id));
+    let said = |session: &GradedSession| {
+        format!(
+            "session {}: booted a second time with the same seed, since a check failed that reads it, and no verdict changed",
+            session.id
+        )
+    };
+    twice.map(said).collect()
 }
 
 /// A finding in lines.

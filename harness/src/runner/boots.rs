@@ -16,6 +16,7 @@ use crate::image::{Image, Outcome, Toolchain, phrases, storage};
 use crate::kind::{Kind, Script};
 use crate::lab::{Clock, SessionId};
 use crate::plan::{self, BootFiles, Planned};
+use crate::run_folder::Shelf;
 use crate::serial::reading::Reading;
 use crate::session::{self, Boot, Stop};
 use crate::symbols::{Place, Symbols};
@@ -23,7 +24,7 @@ use crate::witness::Watching;
 
 /// A boot that is over.
 struct Finished {
-    side: Side,
+    shelf: Shelf,
     planned: Planned,
     booted: Booted,
     /// How many times it was tried again.
@@ -79,33 +80,80 @@ impl Run<'_> {
         let (kind, notes) = job.kind.suited(|path| self.tree.content(path));
         notes.iter().for_each(|note| listener.event(&Event::Note(note)));
         let from = Instant::now();
-        let scratch = tempfile::tempdir().map_err(|cause| RunError::Temporary { path: std::env::temp_dir(), cause })?;
-        let mut due = vec![(Side::Submission, image, self.plan.clone())];
+        let mut due = vec![(Shelf::First, image, self.plan.clone())];
         if let Some(image) = reference_image.as_ref().filter(|_| !same) {
-            due.push((Side::Reference, image, compared.clone()));
+            due.push((Shelf::Reference, image, compared.clone()));
         }
         let mut own = Boots::new();
-        for (side, _, plan) in &mut due {
-            let boots = if *side == Side::Reference { &mut reference } else { &mut own };
-            let kept = |planned: &Planned| Some((planned.id.clone(), self.kept_boot(*side, planned)?));
+        for (shelf, _, plan) in &mut due {
+            let boots = if *shelf == Shelf::Reference { &mut reference } else { &mut own };
+            let kept = |planned: &Planned| Some((planned.id.clone(), self.kept_boot(*shelf, planned)?));
             boots.extend(plan.iter().filter_map(kept));
             plan.retain(|planned| !boots.contains_key(&planned.id));
         }
         self.stage.begin("the sessions were booted");
-        listener.event(&Event::BootsPlanned(due.iter().map(|(_, _, plan)| plan.len()).sum()));
+        for Finished { shelf, planned, booted, .. } in self.boot_all(&due, &kind, listener).await? {
+            let boots = if shelf == Shelf::Reference { &mut reference } else { &mut own };
+            boots.insert(planned.id, booted);
+        }
+        if same {
+            for planned in &compared {
+                let Some(booted) = own.get(&planned.id) else { continue };
+                if let Some(folder) = job.folder {
+                    folder.save_boot(booted, Shelf::Reference)?;
+                }
+                reference.insert(planned.id.clone(), booted.clone());
+            }
+        }
+        self.clock.boots += from.elapsed();
+        Ok((own, reference))
+    }
 
+    /// Boots these a second time, with the same seed. Those that fail by our fault are as good as never booted.
+    pub(super) async fn boot_again(
+        &mut self,
+        image: &Image,
+        plan: Vec<Planned>,
+        listener: &mut dyn Listener,
+    ) -> Result<Boots, RunError> {
+        let from = Instant::now();
+        let note = format!(
+            "a check failed, and under real time a boot may come to something else: {} session(s) booted a second time with \
+             the same seed",
+            plan.len()
+        );
+        listener.event(&Event::Note(&note));
+        self.stage.begin("sessions were booted a second time");
+        let (kind, _) = self.job.kind.suited(|path| self.tree.content(path));
+        let finished = self.boot_all(&[(Shelf::Second, image, plan)], &kind, listener).await?;
+        self.clock.boots += from.elapsed();
+        let said = finished.into_iter().filter(|finished| !is_ours(&finished.booted));
+        Ok(said.map(|finished| (finished.planned.id, finished.booted)).collect())
+    }
+
+    /// Does all boots that are due, and keeps each as soon as it is over.
+    async fn boot_all(
+        &mut self,
+        due: &[(Shelf, &Image, Vec<Planned>)],
+        kind: &Kind,
+        listener: &mut dyn Listener,
+    ) -> Result<Vec<Finished>, RunError> {
+        let job = self.job;
+        let scratch = tempfile::tempdir().map_err(|cause| RunError::Temporary { path: std::env::temp_dir(), cause })?;
+        listener.event(&Event::BootsPlanned(due.iter().map(|(_, _, plan)| plan.len()).sum()));
         let (tell, mut told) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        for (side, image, plan) in due {
-            let of = if side == Side::Reference { "reference" } else { "own" };
+        for (shelf, image, plan) in due {
+            let (shelf, image) = (*shelf, *image);
+            let of = if shelf == Shelf::Reference { "reference" } else { "own" };
             let watching = self.watching(image, scratch.path().join(format!("{of}.watched")));
             let programs = image.packed().map_err(|error| chain(&error));
-            for planned in plan {
+            for planned in plan.iter().cloned() {
                 let name = scratch.path().join(format!("{of}-{}", planned.id));
-                let files = with_script(&kind, image, &programs, &planned, &name);
+                let files = with_script(kind, image, &programs, &planned, &name);
                 let boot = files.and_then(|files| {
                     planned
-                        .boot(job.lab, &kind, &files)
+                        .boot(job.lab, kind, &files)
                         .ok_or_else(|| format!("the lab has no session {}", planned.session))
                 });
                 let boot = boot.and_then(|boot| {
@@ -138,35 +186,24 @@ impl Run<'_> {
                         Err(reason) => Booted::Failed(format!("failed to {reason}")),
                     };
                     drop(turn);
-                    let finished = Finished { side, planned, booted, again, took: from.elapsed() };
+                    let finished = Finished { shelf, planned, booted, again, took: from.elapsed() };
                     let _ = tell.send(Happened::Finished(Box::new(finished)));
                 });
             }
         }
         drop(tell);
+        let mut all = Vec::new();
         while let Some(happened) = told.recv().await {
             match happened {
                 Happened::Started(id) => listener.event(&Event::BootStarted(&id)),
                 Happened::Finished(finished) => {
                     listener.event(&Event::BootFinished { session: &finished.planned.id, took: finished.took });
                     self.keep_boot(&finished)?;
-                    let Finished { side, planned, booted, .. } = *finished;
-                    let boots = if side == Side::Reference { &mut reference } else { &mut own };
-                    boots.insert(planned.id, booted);
+                    all.push(*finished);
                 }
             }
         }
-        if same {
-            for planned in &compared {
-                let Some(booted) = own.get(&planned.id) else { continue };
-                if let Some(folder) = job.folder {
-                    folder.save_boot(booted, true)?;
-                }
-                reference.insert(planned.id.clone(), booted.clone());
-            }
-        }
-        self.clock.boots += from.elapsed();
-        Ok((own, reference))
+        Ok(all)
     }
 
     /// What boots of an image are watched with, if they can be.
@@ -186,22 +223,28 @@ impl Run<'_> {
     }
 
     /// A boot that was over when a grader was killed at the same run.
-    fn kept_boot(&self, side: Side, planned: &Planned) -> Option<Booted> {
-        let kept = self.job.folder?.kept_boot(&planned.id, side == Side::Reference);
+    fn kept_boot(&self, shelf: Shelf, planned: &Planned) -> Option<Booted> {
+        let kept = self.job.folder?.kept_boot(&planned.id, shelf);
         kept.filter(|booted| !is_ours(booted))
     }
 
     fn keep_boot(&mut self, finished: &Finished) -> Result<(), RunError> {
-        let Finished { side, planned, booted, again, took } = finished;
-        let reference = *side == Side::Reference;
-        let name = if reference { format!("reference/{}", planned.id) } else { planned.id.0.clone() };
+        let Finished { shelf, planned, booted, again, took } = finished;
+        let name = match shelf {
+            Shelf::First => planned.id.0.clone(),
+            Shelf::Second => format!("second/{}", planned.id),
+            Shelf::Reference => format!("reference/{}", planned.id),
+        };
         self.clock.sessions.insert(name, seconds(*took));
-        if *again > 0 && !reference {
+        if *again > 0 && *shelf == Shelf::First {
             self.again.insert(planned.id.0.clone(), *again);
         }
         let Some(folder) = self.job.folder else { return Ok(()) };
-        folder.save_boot(booted, reference)?;
-        if let (Booted::Ran { reading, .. }, false) = (booted, reference) {
+        if *shelf == Shelf::Second && is_ours(booted) {
+            return Ok(());
+        }
+        folder.save_boot(booted, *shelf)?;
+        if let (Booted::Ran { reading, .. }, Shelf::First) = (booted, shelf) {
             folder.save_trace(&planned.id, &planned.script, reading)?;
             folder.save_console(&planned.id, reading)?;
         }

@@ -57,3 +57,13 @@ fn a_build_that_failed_is_told_first_and_once() {
     assert!(text.contains("### It was not built"), "{text}");
     assert!(!text.contains("<details>"), "{text}");
 }
+
+#[test]
+fn a_check_with_two_verdicts_for_one_seed_is_marked_and_shown_with_both_transcripts() {
+    let text = to_string(&samples::failed());
+    let marked: Vec<&str> = text.lines().filter(|line| line.contains("(unstable)")).collect();
+    assert!(marked.len() == 1 && marked[0].contains("throughput"), "{marked:?}");
+    for said in ["it failed and then it passed", "sessions/mixed.serial", "second/mixed.serial"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
