@@ -152,9 +152,29 @@ fn cheats_of_a_kernel_in_c_earn_nothing() {
 }
 
 #[test]
+#[ignore = "long: ci/long"]
+fn cheats_of_other_labs_earn_nothing() {
+    for cheat in Cheat::all("labs") {
+        let graded = Graded::new();
+        graded.copy("reference-kernel", "student");
+        graded.write(&format!("student/{}", cheat.due("file")), &cheat.code);
+        git2::Repository::init(graded.path("student")).expect("a repository");
+        let checks: Vec<&str> = cheat.due("checks").split(", ").collect();
+        let json = graded.path("grade.json");
+        let mut run = grader(&graded.path("student"));
+        run.arg("--course").arg(course()).args(["run", "--worktree", "--lab", cheat.due("lab")]);
+        run.args(["--check", &format!("^({})$", checks.join("|")), "--json"]).arg(&json);
+        let outcome = Outcome::of(&mut run, &json);
+        assert_eq!((outcome.code, outcome.earned()), (Some(1), 0.0), "{}: {}", cheat.name, outcome.said());
+        let (reason, stopped) = (outcome.reason(checks[0]), cheat.due("stopped"));
+        assert!(reason.contains(stopped), "{} is not stopped by {stopped:?}: {reason}", cheat.name);
+    }
+}
+
+#[test]
 fn cheats_are_all_in_the_catalogue_with_what_they_try() {
     let catalogue = course_file("tests/cheats/README.md");
-    for folder in ["kernel", "c"] {
+    for folder in ["kernel", "c", "labs"] {
         for cheat in Cheat::all(folder) {
             let line = catalogue.lines().find(|line| line.contains(&format!("]({folder}/{}.", cheat.name)));
             assert!(line.is_some(), "tests/cheats/README.md has no line for {folder}/{}", cheat.name);

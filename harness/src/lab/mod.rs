@@ -73,6 +73,14 @@ pub struct Lab {
     pub checks: Vec<Check>,
 }
 
+impl Lab {
+    /// Whether points hang on how often locks are taken.
+    pub fn counts_locks(&self) -> bool {
+        let counted = |metric: &str| metric.split('.').any(|part| part == "locks");
+        self.checks.iter().any(|check| matches!(&check.judge, Judge::Metric { metric, .. } if counted(metric)))
+    }
+}
+
 /// The YAML files of a folder, in order of name; none where there is no folder.
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());

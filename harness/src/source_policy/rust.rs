@@ -103,6 +103,7 @@ impl Looker {
                         && matches!(tokens.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
                     match rule_of(&MACROS, &name) {
                         _ if is_reserved(&name) => self.add(ident.span(), Rule::Reserved, name),
+                        _ if is_atomic(&name) => self.add(ident.span(), Rule::Atomics, name),
                         Some(rule) if called => self.add(ident.span(), rule, format!("{name}!")),
                         _ if called && by_parameter => self.add(ident.span(), Rule::Hidden, format!("${name}!")),
                         _ if name == "extern" && (opens || opens_with_abi) => {
@@ -154,6 +155,12 @@ impl Looker {
     }
 }
 
+/// The module `atomic`, and the types in it.
+fn is_atomic(name: &str) -> bool {
+    let of_type = name.strip_prefix("Atomic").and_then(|rest| rest.chars().next());
+    name == "atomic" || of_type.is_some_and(|next| next.is_ascii_uppercase())
+}
+
 /// A name without the mark of raw ones.
 fn name_of(ident: &proc_macro2::Ident) -> String {
     let name = ident.to_string();
@@ -177,6 +184,8 @@ impl<'a> Visit<'a> for Looker {
         let name = name_of(ident);
         if is_reserved(&name) {
             self.add(ident.span(), Rule::Reserved, name);
+        } else if is_atomic(&name) {
+            self.add(ident.span(), Rule::Atomics, name);
         }
     }
 
@@ -268,6 +277,8 @@ mod tests {
         assert_found("use abi::grader_mark as m;", &[Rule::Reserved]);
         assert_found("macro_rules! m { () => { abi::grader_counter!(16) } }", &[Rule::Reserved]);
         assert_found("#[doc = include_str!(\"/etc/passwd\")] fn f() {}", &[Rule::Include]);
+        assert_found("use core::sync::atomic as a; static X: a::AtomicBool = todo!();", &[Rule::Atomics; 2]);
+        assert_found("m!(core::sync::atomic::fence);", &[Rule::Atomics]);
     }
 
     #[test]

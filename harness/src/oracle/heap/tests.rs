@@ -4,7 +4,7 @@ use abi::heap::record::Entry;
 use abi::heap::{Expect, Request};
 
 use super::rules::Live;
-use super::{Case, Operation, Rule, judge};
+use super::{Case, Operation, Rule, judge, judgement};
 
 const START: u64 = 0x20000;
 const PAGE: u64 = 4096;
@@ -193,4 +193,12 @@ fn of_several_threads_only_what_overlaps_in_time_is_an_overlap() {
     // The request began before the free did, and was over after that.
     assert_eq!(judge(&case((3, 5), (2, 4))).violations, []);
     assert_eq!(judge(&case((4, 5), (2, 3))).violations.len(), 1);
+}
+
+#[test]
+fn blocks_outside_of_the_heap_earn_nothing_for_a_heap_that_does_not_grow() {
+    let elsewhere = Trace::new().allocate(0, 100, 1 << 20).free(0);
+    let groups = judgement(&[elsewhere.case]).groups;
+    assert_eq!(groups.keys().copied().collect::<Vec<_>>(), ["all", "growth", "reuse", "sound"]);
+    assert_eq!(judgement(&[Trace::new().heap(PAGE).allocate(0, 100, 16).free(0).case]).groups.len(), 0);
 }
