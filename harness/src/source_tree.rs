@@ -226,6 +226,8 @@ impl SourceTree {
             let entry = entry.map_err(at)?;
             let name = entry.file_name();
             if files::is_left_out(&name.to_string_lossy(), ignore) {
+                // What a builder made there was made of the files as they were.
+                *newest = (*newest).max(newest_in(&entry.path()));
                 continue;
             }
             let path = folder.join(&name);
@@ -243,6 +245,17 @@ impl SourceTree {
             }
         }
         Ok(())
+    }
+}
+
+/// When the newest file in a folder was written, or a file itself.
+fn newest_in(path: &Path) -> SystemTime {
+    match fs::symlink_metadata(path) {
+        Ok(data) if data.is_dir() => {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| newest_in(&entry.path())).max().unwrap_or(SystemTime::UNIX_EPOCH)
+        }
+        _ => modified(path),
     }
 }
 

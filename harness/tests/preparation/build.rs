@@ -161,6 +161,12 @@ fn a_folder_becomes_the_tree_and_what_did_not_change_keeps_its_time() {
     assert!(!folder.join("src/bin/more").exists(), "a folder of another submission is left");
     assert!(fs::symlink_metadata(folder.join("src/link")).is_err(), "a link of another submission is left");
     assert!(folder.join("target/kept").exists(), "what the builder keeps is gone");
+
+    // As if the clock had been set back since the builder was at work.
+    let tomorrow = std::time::SystemTime::now() + Duration::from_secs(86_400);
+    fs::File::options().write(true).open(folder.join("target/kept")).unwrap().set_modified(tomorrow).unwrap();
+    fake.with_answer("changed again").materialise(&folder, &[]).unwrap();
+    assert!(time("src/answer.rs") > tomorrow, "what was built before seems to be made of the new file");
 }
 
 #[test]
