@@ -151,8 +151,9 @@ static void watch_marks(struct qemu_plugin_insn *insn, uint64_t address, uint64_
 static uintptr_t memory;
 static int memory_is_known;
 
-// The code that a QEMU `virt` machine begins with, in memory that cannot be written.
+// The code that a QEMU `virt` machine begins with, in memory that cannot be written, and where QEMU keeps that.
 enum { RESET_START = 0x1000, RESET_END = 0x10000 };
+static uintptr_t reset;
 
 enum { PAGE = 4096 };
 
@@ -211,9 +212,14 @@ static void examine(struct qemu_plugin_insn *insn, struct found *before) {
   uint64_t address = qemu_plugin_insn_vaddr(insn), bytes = qemu_plugin_insn_size(insn);
   const void *content = qemu_plugin_insn_data(insn);
   uintptr_t host = (uintptr_t)qemu_plugin_insn_haddr(insn);
+  if (!memory_is_known && address >= RESET_START && address < RESET_END) {
+    reset = host - address;
+    return;
+  }
+  // Other harts may still be there when the first one has begun with the kernel.
+  if (reset && address >= RESET_START && address < RESET_END && host - address == reset)
+    return;
   if (!memory_is_known) {
-    if (address >= RESET_START && address < RESET_END)
-      return;
     // The first instruction of the kernel, before there is any translation of addresses.
     memory = host - address;
     memory_is_known = 1;
