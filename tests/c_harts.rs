@@ -1,5 +1,5 @@
-//! Page lists and a buffer cache in C, which several harts use: a kernel with right ones, and the defects that students'
-//! own tests let pass.
+//! Page lists and a buffer cache in C, which several harts use: a kernel with right ones, and the defects that
+//! students' own tests let pass.
 
 use std::fs;
 use std::path::PathBuf;

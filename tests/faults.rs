@@ -1,5 +1,5 @@
-//! What goes wrong on our side, at every stage: nobody gets a zero for it, no report is left half written, and the cause
-//! is said with what to type next.
+//! What goes wrong on our side, at every stage: nobody gets a zero for it, no report is left half written, and the
+//! cause is said with what to type next.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

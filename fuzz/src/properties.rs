@@ -1,4 +1,5 @@
-//! What every reader of damaged input must do, whatever the bytes: it comes to an end, panics nowhere, and loses nothing.
+//! What every reader of damaged input must do, whatever the bytes: it comes to an end, panics nowhere, and loses
+//! nothing.
 //!
 //! Each property takes bytes as they may come and panics where it does not hold.
 

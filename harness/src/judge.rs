@@ -61,7 +61,8 @@ fn proof_of(check: &Check, exhibits: &Exhibits<'_>, figure: Option<&Figure>) -> 
     }
 }
 
-/// Where the lab asks for more than a pass rests on, it is none; nor a failure, since it is our witness that is missing.
+/// Where the lab asks for more than a pass rests on, it is none; nor a failure, since it is our witness that is
+/// missing.
 fn if_proven_enough(
     check: &Check,
     proof: Proof,

@@ -1,4 +1,5 @@
-//! The trace of processes that share memory until one of them writes to it, free of kernels and of how it travelled here.
+//! The trace of processes that share memory until one of them writes to it, free of kernels and of how it travelled
+//! here.
 
 use abi::space_workload::{Answer, Place};
 

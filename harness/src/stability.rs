@@ -1,8 +1,8 @@
 //! Whether a check that failed comes to the same when what it reads is booted a second time with the same seed.
 //!
-//! Under the virtual clock a boot is a function of what is booted, and says the same twice. Harts that are threads of the
-//! host, and what is typed at a console, depend on the machine's load, too: there a failure is looked at again, which
-//! changes no failure into a pass, and tells students that what they look for is a race.
+//! Under the virtual clock a boot is a function of what is booted, and says the same twice. Harts that are threads of
+//! the host, and what is typed at a console, depend on the machine's load, too: there a failure is looked at again,
+//! which changes no failure into a pass, and tells students that what they look for is a race.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::grading::{self, Booted, Boots};
 use crate::lab::{Clock, Lab};
 use crate::plan::Planned;
 
-/// Processor time of a boot that is not done twice: the tests of a whole kernel take minutes, and would take them twice for
-/// everybody who fails.
+/// Processor time of a boot that is not done twice: the tests of a whole kernel take minutes, and would take them twice
+/// for everybody who fails.
 const MOST: Duration = Duration::from_secs(60);
 
-/// Grades as [`grading::grade`] does, with the boots that were done a second time; where those and the first come to two
-/// verdicts, the worse is the check's.
+/// Grades as [`grading::grade`] does, with the boots that were done a second time; where those and the first come to
+/// two verdicts, the worse is the check's.
 pub fn grade(
     grade: Grade,
     lab: &Lab,

@@ -1,6 +1,6 @@
 //! `allocators [--seed N]`: guest instructions per request, and how much of the memory they take is in use, of umalloc
-//! and of five crates on the same traces; of our buddy allocator beside a crate's on the same pages; and of a hart's own
-//! list of single pages.
+//! and of five crates on the same traces; of our buddy allocator beside a crate's on the same pages; and of a hart's
+//! own list of single pages.
 //!
 //! Each allocator gets a process of its own for each trace, so that nobody profits from what another left behind.
 

@@ -21,8 +21,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A digest over the harness, the course, the compiler, QEMU, its witness and the protections in force; `None` where a tool is
-    /// missing: then nothing can be taken from a cache, and the runner says what is wrong.
+    /// A digest over the harness, the course, the compiler, QEMU, its witness and the protections in force; `None`
+    /// where a tool is missing: then nothing can be taken from a cache, and the runner says what is wrong.
     pub fn with(
         &self,
         runtime: &tokio::runtime::Handle,

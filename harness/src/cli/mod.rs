@@ -131,8 +131,8 @@ struct Run {
     /// Run only the checks that read sessions whose names match (repeatable)
     #[arg(long, value_name = "PATTERN")]
     session: Vec<regex::Regex>,
-    /// Replay this allocation trace as well, in the format of the malloc lab (`.rep`); its figures stand beside those of
-    /// the lab's own, and earn nothing (repeatable)
+    /// Replay this allocation trace as well, in the format of the malloc lab (`.rep`); its figures stand beside those
+    /// of the lab's own, and earn nothing (repeatable)
     #[arg(long, value_name = "FILE")]
     trace: Vec<PathBuf>,
     #[command(flatten)]

@@ -40,8 +40,8 @@ pub fn writable() -> Vec<PathBuf> {
     WRITABLE.iter().map(PathBuf::from).collect()
 }
 
-/// Where programs lie that are no part of the system: for `/opt/riscv/bin/gcc` all of `/opt/riscv`, since compilers have
-/// their parts beside `bin`; but never a home folder or what is above one.
+/// Where programs lie that are no part of the system: for `/opt/riscv/bin/gcc` all of `/opt/riscv`, since compilers
+/// have their parts beside `bin`; but never a home folder or what is above one.
 pub fn of_programs<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let home = env::home_dir().and_then(|home| home.canonicalize().ok());

@@ -1,7 +1,7 @@
 //! The grades of a class in an SQLite file, written so that a kill at any moment loses nothing that was finished.
 //!
-//! The schema is in `v1.sql` and what later versions add to it, which is also its documentation. A version is a file and
-//! a line in [`MIGRATIONS`]; a gradebook of any earlier one is brought up to date when it is opened.
+//! The schema is in `v1.sql` and what later versions add to it, which is also its documentation. A version is a file
+//! and a line in [`MIGRATIONS`]; a gradebook of any earlier one is brought up to date when it is opened.
 
 mod canonical;
 mod read;

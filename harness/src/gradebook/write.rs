@@ -1,4 +1,5 @@
-//! What is written into a gradebook: each call is a transaction, so that a kill finds it before or after, never between.
+//! What is written into a gradebook: each call is a transaction, so that a kill finds it before or after, never
+//! between.
 
 use std::path::Path;
 

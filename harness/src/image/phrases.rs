@@ -1,5 +1,5 @@
-//! Phrases that programs on a disk print, drawn anew for a boot: a kernel that prints `test1 OK` itself, rather than run
-//! the program that would, prints another one.
+//! Phrases that programs on a disk print, drawn anew for a boot: a kernel that prints `test1 OK` itself, rather than
+//! run the program that would, prints another one.
 
 /// Sizes of blocks that file systems have; a file may go on one block later than it should, behind a block of pointers.
 const BLOCKS: [usize; 3] = [512, 1024, 4096];

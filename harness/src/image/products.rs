@@ -1,7 +1,8 @@
 //! What a builder makes of a trusted tree, for builds of submissions to begin with.
 //!
-//! A submission changes one crate of several, and whoever waits for its grade waits for all of them. What is kept was made
-//! of the course's own files alone, in the very folder where submissions are built; each of these begins with a copy.
+//! A submission changes one crate of several, and whoever waits for its grade waits for all of them. What is kept was
+//! made of the course's own files alone, in the very folder where submissions are built; each of these begins with a
+//! copy.
 
 use std::fs;
 use std::io;
@@ -44,7 +45,8 @@ pub(super) async fn lay(
     copy(&kept.join(TREE), &Scratch::tree_in(root), long_ago()).map_err(|(path, cause)| BuildError::io(path, cause))
 }
 
-/// What products depend on. Features are no part of it: most of what is built has none, and the builder sees to the rest.
+/// What products depend on. Features are no part of it: most of what is built has none, and the builder sees to the
+/// rest.
 fn key(trusted: &Order<'_>) -> String {
     Order { features: &[], ..*trusted }.key()
 }
@@ -75,9 +77,9 @@ async fn make(
     Ok(true)
 }
 
-/// Copies a built tree; sources get one time, and what was made of them a later one, both long ago. Builders go by times:
-/// were the clock set back, what was built of the course's own tree would seem newer than the submission's files, and would
-/// be graded in their place. No inode is shared: what a submission's build writes is its own.
+/// Copies a built tree; sources get one time, and what was made of them a later one, both long ago. Builders go by
+/// times: were the clock set back, what was built of the course's own tree would seem newer than the submission's
+/// files, and would be graded in their place. No inode is shared: what a submission's build writes is its own.
 fn copy(from: &Path, to: &Path, time: SystemTime) -> Result<(), (PathBuf, io::Error)> {
     let at = |path: &Path| {
         let path = path.to_owned();

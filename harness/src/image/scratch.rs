@@ -25,8 +25,8 @@ const MEMORY: u64 = 4 << 30;
 /// Processes and threads; a kernel's build takes 50.
 const PROCESSES: u64 = 1000;
 
-/// Processor time that one process of a build may take, where the build may take so much wall time: a source that keeps a
-/// compiler busy for ever meets this bound first, which is the same on a busy machine.
+/// Processor time that one process of a build may take, where the build may take so much wall time: a source that keeps
+/// a compiler busy for ever meets this bound first, which is the same on a busy machine.
 pub(super) fn processor_time(limit: Duration) -> Duration {
     limit / 2
 }

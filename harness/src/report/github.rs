@@ -1,7 +1,8 @@
 //! The grade for a GitHub Actions workflow: annotations on the student's own lines, a summary, and outputs.
 //!
-//! Annotations are workflow commands in the step's log. The summary and the outputs go to files that the runner names in
-//! the environment. Limits as in the runner's source (`actions/runner`: `ActionCommand.cs`, `ActionCommandManager.cs`,
+//! Annotations are workflow commands in the step's log. The summary and the outputs go to files that the runner names
+//! in the environment. Limits as in the runner's source (`actions/runner`: `ActionCommand.cs`,
+//! `ActionCommandManager.cs`,
 //! `ExecutionContext.cs`, `FileCommandManager.cs`).
 
 use std::collections::BTreeSet;

@@ -236,7 +236,8 @@ pub fn code(text: &str) -> String {
     format!("{ticks} {text} {ticks}")
 }
 
-/// Text as a code span in a table, where a bar begins another column even in code: it becomes a line that looks like one.
+/// Text as a code span in a table, where a bar begins another column even in code: it becomes a line that looks like
+/// one.
 fn cell(text: &str) -> String {
     code(text).replace('|', "\u{2502}")
 }

@@ -8,12 +8,12 @@ use super::Boot;
 use crate::confinement::{Cage, CageError, Confinement, Limits, Reach, system};
 use crate::lab::Deadline;
 
-/// Bytes of address space that QEMU takes beside the guest's memory: its libraries, the stacks and heaps of its threads,
-/// and translated code. It is 1.6 GB with QEMU 7.2.
+/// Bytes of address space that QEMU takes beside the guest's memory: its libraries, the stacks and heaps of its
+/// threads, and translated code. It is 1.6 GB with QEMU 7.2.
 const OWN: u64 = 8 << 30;
 
-/// Processor time that a boot takes at the most, by its deadline: what watches the boot ends it long before, and this is
-/// for when nobody watches any more.
+/// Processor time that a boot takes at the most, by its deadline: what watches the boot ends it long before, and this
+/// is for when nobody watches any more.
 fn processor(boot: &Boot) -> Duration {
     let (limit, factor) = match boot.deadline {
         Deadline::Guest(limit) => (limit, 40),

@@ -1,4 +1,5 @@
-//! Asks a running QEMU where its harts are, over its machine protocol (QMP) on a pair of sockets made before it started.
+//! Asks a running QEMU where its harts are, over its machine protocol (QMP) on a pair of sockets made before it
+//! started.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};

@@ -1,7 +1,8 @@
 //! How much time a guest was given on a machine that it shares with others.
 //!
-//! Under the parallel clock a guest's time is the host's, and so are its deadlines; but time in which a hart of it stood
-//! in the line for a processor was not the guest's. The system counts that for every thread (proc(5), `schedstat`).
+//! Under the parallel clock a guest's time is the host's, and so are its deadlines; but time in which a hart of it
+//! stood in the line for a processor was not the guest's. The system counts that for every thread (proc(5),
+//! `schedstat`).
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,8 @@
 //! What a submission's files must not contain: ways to reach beyond them when they are compiled, and beyond the
 //! allocator when they run.
 //!
-//! A second lock on a door that confinement keeps shut, with a message that names the line. What the course's own copy of
-//! the same file has is allowed there: students need not remove what they were handed.
+//! A second lock on a door that confinement keeps shut, with a message that names the line. What the course's own copy
+//! of the same file has is allowed there: students need not remove what they were handed.
 
 mod c;
 mod rust;
@@ -131,7 +131,8 @@ struct Found {
 
 /// Where these files break rules, but for those that are allowed; `handed_out` gives the course's copy of a file.
 ///
-/// Files that cannot be parsed are for the compiler to complain about: what it takes for code is looked at all the same.
+/// Files that cannot be parsed are for the compiler to complain about: what it takes for code is looked at all the
+/// same.
 pub fn check<'a>(
     files: &BTreeMap<PathBuf, Vec<u8>>,
     handed_out: impl Fn(&Path) -> Option<&'a [u8]>,

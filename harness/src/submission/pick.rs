@@ -96,8 +96,8 @@ fn open(folder: &Path) -> Result<Repository, SubmissionError> {
     })
 }
 
-/// Refuses a repository whose settings claim the files or the commits of another: a solution would be graded in the name
-/// of whoever wrote no more than the settings.
+/// Refuses a repository whose settings claim the files or the commits of another: a solution would be graded in the
+/// name of whoever wrote no more than the settings.
 fn belongs_together(repository: &Repository, folder: &Path) -> Result<(), SubmissionError> {
     let Some(files) = repository.workdir() else { return Ok(()) };
     let history = repository.path();

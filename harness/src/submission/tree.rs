@@ -49,7 +49,8 @@ pub trait Tree {
     fn id(&self, path: &Path) -> Result<Option<Oid>, SubmissionError>;
 
     /// The regular files under a folder that the student means to keep: what Git ignores is left out. Files over
-    /// [`LIMIT`] have the id zero. Of very many files, and of folders in folders without end, only the first are listed.
+    /// [`LIMIT`] have the id zero. Of very many files, and of folders in folders without end, only the first are
+    /// listed.
     fn list(&self, folder: &Path, ignore: &[String]) -> Result<Vec<Listed>, SubmissionError>;
 
     /// When its commit was made (its committer's date), in seconds since 1970-01-01 UTC.

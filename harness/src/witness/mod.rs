@@ -1,9 +1,10 @@
-//! What a boot looked like from outside, where no code of a submission reaches: which instructions the machine executed,
-//! how many, and how often it passed the [marks](abi::mark) of trusted code.
+//! What a boot looked like from outside, where no code of a submission reaches: which instructions the machine
+//! executed, how many, and how often it passed the [marks](abi::mark) of trusted code.
 //!
-//! The witness is a [plugin](library) of QEMU's. What the guest reports is held against what it [saw](Seen): code that is
-//! none of the image's, records and results that trusted code never printed, operations that it never noted, a machine
-//! that something else powered off. And figures are worked out again from the instructions that the witness counted.
+//! The witness is a [plugin](library) of QEMU's. What the guest reports is held against what it [saw](Seen): code that
+//! is none of the image's, records and results that trusted code never printed, operations that it never noted, a
+//! machine that something else powered off. And figures are worked out again from the instructions that the witness
+//! counted.
 
 mod files;
 pub mod library;
@@ -48,7 +49,8 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Has a kernel and its programs, where they are known, watched; `None` where they have no marks. The file `input` is made for that.
+    /// Has a kernel and its programs, where they are known, watched; `None` where they have no marks. The file `input`
+    /// is made for that.
     ///
     /// # Errors
     /// When one of them cannot be read as an ELF file, or the file cannot be written.

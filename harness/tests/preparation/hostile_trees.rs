@@ -1,5 +1,5 @@
-//! Trees and repositories that were made to do harm, or that came about by accident: each is graded by the files that it
-//! has, or refused with a message that names what is wrong with which path.
+//! Trees and repositories that were made to do harm, or that came about by accident: each is graded by the files that
+//! it has, or refused with a message that names what is wrong with which path.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,7 +1,8 @@
 //! What `buffertest` asks of a kernel's buffer cache, drawn from a seed; the host draws the same again.
 //!
-//! No lock puts what several harts do in order, so each operation is stamped when it begins and when it has ended. Block
-//! numbers collide on purpose: those of a set are a stride apart, so that a table of buckets has them all in a few.
+//! No lock puts what several harts do in order, so each operation is stamped when it begins and when it has ended.
+//! Block numbers collide on purpose: those of a set are a stride apart, so that a table of buckets has them all in a
+//! few.
 
 use core::fmt;
 

@@ -92,7 +92,8 @@ pub struct Workload {
     pub pages: u64,
     /// Whether the lists are never asked how many pages are free: those of some kernels do not know.
     pub uncounted: bool,
-    /// Whether one hart plays all, and goes from one to another where locks are taken, in kernels that can be driven so.
+    /// Whether one hart plays all, and goes from one to another where locks are taken, in kernels that can be driven
+    /// so.
     pub interleaved: bool,
     /// The seed that everything is drawn from.
     pub seed: u64,

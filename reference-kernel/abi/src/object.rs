@@ -207,7 +207,8 @@ pub enum Kind {
     TakePages = b'p',
     /// Pages were given back to it.
     GivePages = b'q',
-    /// A constructor ran, on `b` objects: the first at `a`, the others each so many bytes further as `instructions` says.
+    /// A constructor ran, on `b` objects: the first at `a`, the others each so many bytes further as `instructions`
+    /// says.
     Construct = b'o',
 }
 

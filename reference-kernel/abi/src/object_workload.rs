@@ -451,8 +451,8 @@ impl<O: Objects> Run<'_, O> {
             let Some(cache) = self.create(size, 8, 0)? else { continue };
             let slab = self.objects.info(cache.0)?.clamp(1, 8) * PAGE_SIZE;
             // Freed in this order: one slab wholly, then holes in others, so many that the hart's array is flushed
-            // twice. Then the slab that is wholly free is where it belongs, the cache may keep it, and what the hart has
-            // at hand are holes alone.
+            // twice. Then the slab that is wholly free is where it belongs, the cache may keep it, and what the hart
+            // has at hand are holes alone.
             let most_holes = limit + batch;
             for _ in 0..3 * most_holes + 4 * (slab / size).max(1) {
                 self.take(cache)?;

@@ -50,15 +50,16 @@
 //! - `["f", client, instructions, begin, end, address]`;
 //! - `["c", client, instructions, begin, end, free pages]`.
 //!
-//! Those of a `buffers` record, likewise: `["r", begin, end, block, buffer, content]` when a buffer was got, with its byte
-//! address and the word that the block holds at both ends (zero if they differ); `"w"` when a word was written there, `"x"`
-//! when it was released, `"p"` and `"u"` when it was pinned and unpinned.
+//! Those of a `buffers` record, likewise: `["r", begin, end, block, buffer, content]` when a buffer was got, with its
+//! byte address and the word that the block holds at both ends (zero if they differ); `"w"` when a word was written
+//! there, `"x"` when it was released, `"p"` and `"u"` when it was pinned and unpinned.
 //!
-//! Those of a `spaces` record are in order, each `[letter, process, place, value, answer, frame]`, with zero for what it
-//! does not have. A place is a number ([`Place`](crate::space_workload::Place)); an answer is 0 (done), 1 (refused) or 2
-//! (died); a frame is the physical address where the place is now, with 1 added if the process may write there, or, when the order was not carried out, the number of free
-//! pages, counted up to 64. `"f"` is a fork, with the child in place of the place, and `"m"` tells where a page of the child
-//! is; `"s"` is a store, `"r"` what the kernel copied there, `"l"` a look; `"x"` an exit and `"w"` a wait. The driver's own:
+//! Those of a `spaces` record are in order, each `[letter, process, place, value, answer, frame]`, with zero for what
+//! it does not have. A place is a number ([`Place`](crate::space_workload::Place)); an answer is 0 (done), 1 (refused)
+//! or 2 (died); a frame is the physical address where the place is now, with 1 added if the process may write there,
+//! or, when the order was not carried out, the number of free pages, counted up to 64. `"f"` is a fork, with the child
+//! in place of the place, and `"m"` tells where a page of the child is; `"s"` is a store, `"r"` what the kernel copied
+//! there, `"l"` a look; `"x"` an exit and `"w"` a wait. The driver's own:
 //! `"c"`, the value being the free pages; `"t"` when it took all pages but so many, and `"g"` when it gave them back.
 //!
 //! Which phase of a workload an operation belongs to is not said: the host draws the workload again and knows.

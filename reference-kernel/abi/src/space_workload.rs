@@ -1,5 +1,5 @@
-//! What `forktest` asks of processes that share memory until one of them writes to it, drawn from a seed; the host draws
-//! the same again.
+//! What `forktest` asks of processes that share memory until one of them writes to it, drawn from a seed; the host
+//! draws the same again.
 //!
 //! One process does one thing at a time, told by a driver in the kernel, so the trace has one order. A run with every
 //! answer that an operating system may give goes on; after a death that nobody asked for it ends.

@@ -1,7 +1,7 @@
 //! A program's address space: its image, its stacks, its heap, and what the kernel keeps there.
 //!
-//! From the bottom: nothing at address zero, the image, a page that is never mapped, the first thread's stack, the heap;
-//! at the top the stacks of other threads, each above a page that is never mapped.
+//! From the bottom: nothing at address zero, the image, a page that is never mapped, the first thread's stack, the
+//! heap; at the top the stacks of other threads, each above a page that is never mapped.
 
 use core::{
     ptr::{self, NonNull},

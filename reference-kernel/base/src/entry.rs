@@ -43,7 +43,8 @@ extern "C" fn entry() -> ! {
     )
 }
 
-/// Sets up what only machine mode can, and goes on in [`start::first`](crate::start::first) or [`crate::start::secondary`].
+/// Sets up what only machine mode can, and goes on in [`start::first`](crate::start::first) or
+/// [`crate::start::secondary`].
 extern "C" fn start(hart: usize, device_tree: usize) -> ! {
     hart::adopt(hart);
     machine::set_up_traps();

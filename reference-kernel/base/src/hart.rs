@@ -59,8 +59,8 @@ impl Hart {
         self.depth.load(Relaxed)
     }
 
-    /// Whether interrupts come back on when the last [`InterruptsOff`](crate::spin::InterruptsOff) goes; a process takes it along to whichever
-    /// hart it runs on next.
+    /// Whether interrupts come back on when the last [`InterruptsOff`](crate::spin::InterruptsOff) goes; a process
+    /// takes it along to whichever hart it runs on next.
     pub fn interrupts_were_on(&self) -> usize {
         self.enabled.load(Relaxed)
     }

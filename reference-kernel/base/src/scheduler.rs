@@ -386,8 +386,8 @@ pub fn forget_wake_up() {
     unsafe { csr::clear!("sip", interrupt::SUPERVISOR_SOFTWARE) };
 }
 
-/// Ends the thread that runs on this hart, whose memory is gone already: with it the process, unless it is a thread that
-/// ends alone. The first thread ends last.
+/// Ends the thread that runs on this hart, whose memory is gone already: with it the process, unless it is a thread
+/// that ends alone. The first thread ends last.
 pub fn exit(ending: Ending) -> ! {
     let mut table = TABLE.lock();
     let slot = current();

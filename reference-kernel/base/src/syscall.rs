@@ -26,7 +26,8 @@ const MOST_WRITTEN: usize = 4096;
 /// The longest path of a program.
 const PATH: usize = 64;
 
-/// What a page call answers when it fails: the code of a [`PageError`] or [`SlabError`], or of an [`Error`] where none fits.
+/// What a page call answers when it fails: the code of a [`PageError`] or [`SlabError`], or of an [`Error`] where none
+/// fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code(pub u8);
 

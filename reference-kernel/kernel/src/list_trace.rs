@@ -1,5 +1,5 @@
-//! Traces of page lists: a ring a hart, written by that hart alone, so that tracing puts nothing in order that the lists
-//! do not.
+//! Traces of page lists: a ring a hart, written by that hart alone, so that tracing puts nothing in order that the
+//! lists do not.
 
 use core::{
     fmt::Write,

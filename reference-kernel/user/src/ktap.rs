@@ -1,4 +1,5 @@
-//! Results of tests, as lines of the Kernel Test Anything Protocol, version 1 (Linux, Documentation/dev-tools/ktap.rst).
+//! Results of tests, as lines of the Kernel Test Anything Protocol, version 1 (Linux,
+//! Documentation/dev-tools/ktap.rst).
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! Tries: hands out the largest blocks, and prints records of its own among the kernel's, with the numbers that are due.
+//! Tries: hands out the largest blocks, and prints records of its own among the kernel's, numbered as is due.
 //! run: buddytest mixed --operations 300
 //! check: oracle: buddy.smallest-block
 //! stopped: the records are damaged

@@ -1,4 +1,4 @@
-//! Tries: writes into pages that are in use, prints the results of the memory check itself, then powers off with success.
+//! Tries: writes into pages that are in use, prints the results of the memory check itself, then powers off.
 //! run: buddytest mixed --operations 300
 //! check: ktap: reads what it has written
 //! stopped: was powered off, and not by the kernel

@@ -1,4 +1,4 @@
-//! Tries: prints that its program ended well and every page came back, says goodbye in the kernel's name, and powers off.
+//! Tries: prints that its program ended well and every page came back, says goodbye as the kernel does, powers off.
 //! run: buddytest mixed --operations 300
 //! pages: lab
 //! check: ends: true

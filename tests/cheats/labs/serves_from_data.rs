@@ -1,4 +1,4 @@
-//! Tries: keeps all blocks in an array of the program's own data, so that the heap never grows and nothing of it is wasted.
+//! Tries: keeps all blocks in an array of the program's own data: the heap never grows and nothing of it is wasted.
 //! lab: lab6-3-umalloc
 //! file: user/src/umalloc.rs
 //! checks: sound, reuse, growth, utilisation, throughput

@@ -1,4 +1,4 @@
-//! Tries: keeps one list for all harts behind a lock of its own that nobody counts, and takes each hart's counted lock for show.
+//! Tries: keeps one list for all harts behind a lock that nobody counts, and takes each hart's counted lock for show.
 //! lab: lab6-4-kmem
 //! file: mm/src/page/per_hart.rs
 //! checks: apart-2, apart-4, apart-8, throughput

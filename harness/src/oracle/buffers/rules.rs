@@ -1,7 +1,7 @@
 //! The rules of a buffer cache, checked against a trace whose order is known in part only.
 //!
-//! A client surely has a buffer from the end of its read to the begin of its release, and a buffer surely is pinned from
-//! the end of a pin to the begin of its unpin. Two of these spans that must not be at the same time and were are a
+//! A client surely has a buffer from the end of its read to the begin of its release, and a buffer surely is pinned
+//! from the end of a pin to the begin of its unpin. Two of these spans that must not be at the same time and were are a
 //! violation, whatever the order of what lies around them.
 
 use std::collections::BTreeMap;

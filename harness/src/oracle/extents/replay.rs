@@ -15,9 +15,9 @@ use crate::trace::{OpIndex, Operation, Pool, Statistics, What};
 /// split, which is what an allocator has that never merges. So a request that only merging could have met is told from
 /// one that was refused for no reason.
 ///
-/// Which of several shortest extents a block comes from is left open, and so is the end that it is cut from. A block out
-/// of the middle is wrong even from the right extent: it leaves two rests, each shorter than the one that best fit leaves
-/// (Knuth, TAOCP vol. 1, §2.5, algorithm A, step A4: one rest, or none).
+/// Which of several shortest extents a block comes from is left open, and so is the end that it is cut from. A block
+/// out of the middle is wrong even from the right extent: it leaves two rests, each shorter than the one that best fit
+/// leaves (Knuth, TAOCP vol. 1, §2.5, algorithm A, step A4: one rest, or none).
 pub fn judge(pool: &Pool, operations: &[Operation]) -> Judged {
     let judged = Replay::new(pool, false).run(operations);
     if !judged.violations.iter().any(|violation| matches!(violation.rule, Rule::CountedUnmerged { .. })) {
@@ -165,8 +165,8 @@ impl Replay {
 
     /// The piece that a block was taken from, for an allocator that admits that it has pieces.
     ///
-    /// It has other extents than the rules give it, so what looks like a wrong choice may be right among those: that is a
-    /// consequence of not merging, and no second mistake.
+    /// It has other extents than the rules give it, so what looks like a wrong choice may be right among those: that is
+    /// a consequence of not merging, and no second mistake.
     fn piece_of(&self, block: Extent) -> Option<Extent> {
         self.pieces.containing(block.first).filter(|piece| self.admits_unmerged && piece.holds(block))
     }

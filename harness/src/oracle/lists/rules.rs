@@ -1,9 +1,10 @@
 //! The rules of page lists that all harts share, checked against a trace whose order is known in part only.
 //!
 //! An operation takes effect at some moment between its begin and its end. A trace is right if moments can be chosen so
-//! that what happened is what one list under one lock would have done: linearisability (Herlihy and Wing, "Linearizability:
-//! a correctness condition for concurrent objects", TOPLAS 1990). For lists of pages it need not be searched for: a page
-//! is its holder's from an allocation to a free by the same client, so the order of its holds is known.
+//! that what happened is what one list under one lock would have done: linearisability (Herlihy and Wing,
+//! "Linearizability: a correctness condition for concurrent objects", TOPLAS 1990). For lists of pages it need not be
+//! searched for: a page is its holder's from an allocation to a free by the same client, so the order of its holds is
+//! known.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Object caches as Bonwick has them ("The Slab Allocator", USENIX Summer 1994; "Magazines and Vmem", USENIX 2001), with
-//! the array sizes of Linux 2.6.30, judged from a trace.
+//! Object caches as Bonwick has them ("The Slab Allocator", USENIX Summer 1994; "Magazines and Vmem", USENIX 2001),
+//! with the array sizes of Linux 2.6.30, judged from a trace.
 
 mod account;
 mod explain;

@@ -169,8 +169,8 @@ impl PageAllocator for BestFit {
         if pages == 0 || pages > Mark::LONGEST || unsafe { mark.read() } != Mark::allocated(pages) {
             return Err(self.refusal(address, pages));
         }
-        // SAFETY: a block of so many pages was handed out there and is given back. On either side of it there is a mark,
-        // and one that says so is the end of a free extent, which is next to it.
+        // SAFETY: a block of so many pages was handed out there and is given back. On either side of it there is a
+        // mark, and one that says so is the end of a free extent, which is next to it.
         unsafe {
             mark.write(Mark::INNER);
             if let Some(behind) = mark.add(pages).read().free_pages() {
@@ -287,8 +287,8 @@ struct FreeExtent {
 /// Free extents by length: a digital search tree (Knuth, vol. 3, §6.3, algorithm D).
 ///
 /// The bits of a length, from the highest down, are the way to its place. An extent is put at the first free place on
-/// its way, so all those below a place have the bits in common that lead there, and any of them may move up to it. There
-/// is nothing to balance: no way is longer than a length has bits.
+/// its way, so all those below a place have the bits in common that lead there, and any of them may move up to it.
+/// There is nothing to balance: no way is longer than a length has bits.
 #[derive(Debug)]
 struct Tree {
     root: *mut FreeExtent,
@@ -359,8 +359,8 @@ impl Tree {
     /// Writes the head of a free extent, and adds it.
     ///
     /// # Safety
-    /// The extent is not in the tree, in use by nobody, no longer than the tree [reaches](Self::reach), and has the mark
-    /// of its first page at `mark`.
+    /// The extent is not in the tree, in use by nobody, no longer than the tree [reaches](Self::reach), and has the
+    /// mark of its first page at `mark`.
     unsafe fn insert(&mut self, extent: *mut FreeExtent, mark: *mut Mark, pages: usize) {
         let [mut next, mut previous, mut parent] = [ptr::null_mut(); 3];
         let mut place = &raw mut self.root;

@@ -132,7 +132,8 @@ pub trait ObjectAllocator: Sync {
 
     /// Memory of at least so many bytes; none when memory is short, and for no bytes.
     ///
-    /// It is aligned to 16 bytes; for a power of two, to as many bytes, up to [`CACHE_LINE`]; from a page on, to a page.
+    /// It is aligned to 16 bytes; for a power of two, to as many bytes, up to [`CACHE_LINE`]; from a page on, to a
+    /// page.
     fn kmalloc(&self, bytes: usize) -> Option<NonNull<u8>>;
 
     /// Takes back what [`kmalloc`](Self::kmalloc) answered.

@@ -1,5 +1,5 @@
-//! The heap of programs (`user/src/umalloc/heap.rs`), which knows no system call and so runs here as well, held against a
-//! list of blocks. Under Miri too, in smaller numbers:
+//! The heap of programs (`user/src/umalloc/heap.rs`), which knows no system call and so runs here as well, held against
+//! a list of blocks. Under Miri too, in smaller numbers:
 //! `MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test -p mm --test heap`.
 
 #[path = "../../../user/src/umalloc/heap.rs"]

@@ -1,4 +1,5 @@
-//! Drives the lab's page allocator with requests for any number of pages: `extenttest SCENARIO [--operations N] [--clients N] …`.
+//! Drives the lab's page allocator with requests for any number of pages: `extenttest SCENARIO [--operations N]
+//! [--clients N] …`.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! Drives the heap of this library with a workload: `umalloctest SCENARIO [--operations N] [--clients N] [--seed N]`, or
-//! with the requests of a file, `traces/NAME.rep` in the initrd: `umalloctest replay NAME`.
+//! Drives the heap of this library with a workload: `umalloctest SCENARIO [--operations N] [--clients N] [--seed N]`,
+//! or with the requests of a file, `traces/NAME.rep` in the initrd: `umalloctest replay NAME`.
 
 #![no_std]
 #![no_main]

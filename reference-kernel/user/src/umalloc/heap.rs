@@ -136,8 +136,8 @@ impl<G: Grow> Heap<G> {
     #[cold]
     #[inline(never)]
     fn allocate_after_all(&mut self, bytes: usize) -> *mut u8 {
-        // What is left of the nests may be what is missing. For little it is not worth it: blocks of all sizes would lie
-        // in turn again.
+        // What is left of the nests may be what is missing. For little it is not worth it: blocks of all sizes would
+        // lie in turn again.
         if bytes > NESTS[1].1 && self.empty_nests() {
             return self.allocate_larger(bytes);
         }

@@ -1,7 +1,8 @@
 //! Best-fit allocation over one list of all free extents, in order of address.
 //!
-//! Every operation is linear in the number of free extents. Blocks are cut from the low end of an extent, and state lies
-//! in the last pages of a region: a byte for each page says whether a block begins there, or goes on, or none is there.
+//! Every operation is linear in the number of free extents. Blocks are cut from the low end of an extent, and state
+//! lies in the last pages of a region: a byte for each page says whether a block begins there, or goes on, or none is
+//! there.
 
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};

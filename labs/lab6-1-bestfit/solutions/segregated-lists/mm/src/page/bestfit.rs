@@ -1,7 +1,7 @@
 //! Best-fit allocation over segregated lists: one for each length below 64 pages, one for each power of two from there.
 //!
-//! A bitmap says which of the exact lists have an extent. The others hold few, and are searched. The boundary tags lie in
-//! the region's first pages: a length for each page, whose sign says whether it is free.
+//! A bitmap says which of the exact lists have an extent. The others hold few, and are searched. The boundary tags lie
+//! in the region's first pages: a length for each page, whose sign says whether it is free.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;

@@ -1,4 +1,5 @@
-//! Buddy allocation with a bitmap of free blocks for each order, and no lists: nothing is ever written into a free page.
+//! Buddy allocation with a bitmap of free blocks for each order, and no lists: nothing is ever written into a free
+//! page.
 //!
 //! Bit b of order k's bitmap says that block b of that order, counted from the boundary of a largest block before the
 //! region, is free as a whole. The order of a block in use stands in a byte for its first page. A count of free blocks

@@ -1,8 +1,8 @@
 //! Buddy allocation over a complete binary tree for each largest block, with no lists and no links in free pages.
 //!
-//! A node stands for a block. It keeps the set of orders of which a free block lies in its subtree, itself included, and
-//! a flag that says that it was handed out itself. The way down to a free block of an order follows the sets, and the way
-//! back up puts them right; two children that are free as a whole make a parent that is.
+//! A node stands for a block. It keeps the set of orders of which a free block lies in its subtree, itself included,
+//! and a flag that says that it was handed out itself. The way down to a free block of an order follows the sets, and
+//! the way back up puts them right; two children that are free as a whole make a parent that is.
 
 use core::ptr::{self, NonNull};
 

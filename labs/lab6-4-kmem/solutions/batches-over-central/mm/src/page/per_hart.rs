@@ -1,5 +1,5 @@
-//! Single pages for all harts: each has a few at hand, and fetches or brings back a batch at one central list. When that
-//! is empty, a hart takes from what others have at hand.
+//! Single pages for all harts: each has a few at hand, and fetches or brings back a batch at one central list. When
+//! that is empty, a hart takes from what others have at hand.
 
 use core::ptr::{self, NonNull};
 

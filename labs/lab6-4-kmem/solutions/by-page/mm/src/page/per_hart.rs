@@ -1,5 +1,5 @@
-//! Single pages for all harts: a page belongs to the list that its number says, whichever hart gives it back. Which list
-//! a hart looks at first is its own choice, so the number of its hart is only a hint.
+//! Single pages for all harts: a page belongs to the list that its number says, whichever hart gives it back. Which
+//! list a hart looks at first is its own choice, so the number of its hart is only a hint.
 
 use core::ptr::{self, NonNull};
 
