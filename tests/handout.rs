@@ -107,7 +107,7 @@ fn kernel_files() -> Vec<String> {
     let root = course().join("reference-kernel");
     let taken: BTreeSet<String> = labs().into_iter().flat_map(|(_, files)| files).collect();
     let mut files = Vec::new();
-    for folder in ["abi/src", "kernel/src", "mm/src", "user/src"] {
+    for folder in ["abi/src", "base/src", "kernel/src", "mm/src", "sync/src", "ulib/src", "user/src"] {
         list(&root, &root.join(folder), &mut files);
     }
     let others = files.into_iter().filter(|file| !taken.contains(file));

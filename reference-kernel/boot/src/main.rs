@@ -75,7 +75,7 @@ fn boot(arguments: &Arguments) -> Result<u8, String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--target", TARGET, "-p", "kernel", "-p", "user"])
+        .args(["build", "--release", "--locked", "--target", TARGET, "-p", "kernel", "-p", "ulib", "-p", "user"])
         // A lab's branch says in .cargo/config.toml what its kernel is built with.
         .args(["--features", &env::var("KERNEL_FEATURES").unwrap_or_default()])
         .current_dir(&workspace)
@@ -110,8 +110,10 @@ fn make_initrd(workspace: &Path, binaries: &Path, arguments: &Arguments) -> io::
     let mut archive = Vec::new();
     append(&mut archive, "script", (arguments.script.join("\n") + "\n").as_bytes());
     let mut programs = Vec::new();
-    for entry in fs::read_dir(workspace.join("user/src/bin"))? {
-        programs.extend(entry?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
+    for package in ["ulib", "user"] {
+        for entry in fs::read_dir(workspace.join(package).join("src/bin"))? {
+            programs.extend(entry?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
     }
     programs.sort();
     for program in programs {

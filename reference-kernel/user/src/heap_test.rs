@@ -139,7 +139,7 @@ impl Client {
         let blocks = unsafe { slice::from_raw_parts_mut(room, BLOCKS) };
         let stamped = self.workload.clients > 1;
         let mut driver = Driver::new(self.part.word(), self.number, stamped, self.heap_start, blocks);
-        let Ok(()) = self.workload.run(self.part, self.number, &mut driver);
+        self.workload.run(self.part, self.number, &mut driver);
         match driver.finish() {
             Contents::Intact => INTACT,
             Contents::Damaged => DAMAGED,

@@ -1,25 +1,8 @@
-//! What programs are written with: system calls, printing, arguments, and the way in and out.
+//! The heap of programs over [`ulib`], and what tries it.
 
 #![no_std]
 
-pub mod allocator_test;
-pub mod arguments;
-pub mod call;
-mod entry;
 pub mod heap_test;
-pub mod ktap;
-pub mod list_test;
-pub mod mutex;
-pub mod object_test;
-pub mod print;
-pub mod thread;
 pub mod umalloc;
 
-pub use arguments::Arguments;
-
-/// Loops for ever. Without the instruction that hints at it: QEMU takes that one for a reason to pause.
-pub fn spin() -> ! {
-    loop {
-        core::hint::black_box(());
-    }
-}
+pub use ulib::*;

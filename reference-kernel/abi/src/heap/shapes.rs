@@ -55,7 +55,7 @@ impl Shape {
     ///
     /// # Errors
     /// Whatever stopped the client.
-    pub fn run<C: Client>(self, seed: u64, client: &mut C) -> Result<(), C::Stop> {
+    pub fn run<C: Client + ?Sized>(self, seed: u64, client: &mut C) -> Result<(), C::Stop> {
         client.phase(self.word(), Expect::Nothing)?;
         // Traces of one seed must differ, or a small one would be the beginning of a large one.
         let mut trace = Trace { draw: Draw::for_client(seed, self as u8), client, live: Live::new(), next: 0 };
@@ -117,14 +117,14 @@ impl Live {
     }
 }
 
-struct Trace<'a, C> {
+struct Trace<'a, C: ?Sized> {
     draw: Draw,
     client: &'a mut C,
     live: Live,
     next: u32,
 }
 
-impl<C: Client> Trace<'_, C> {
+impl<C: Client + ?Sized> Trace<'_, C> {
     /// Asks for a block that the caller keeps track of.
     fn allocate(&mut self, size: u64) -> Result<u32, C::Stop> {
         let id = self.next;

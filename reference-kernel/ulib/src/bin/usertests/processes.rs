@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use abi::syscall::Error;
-use user::{
+use ulib::{
     Arguments,
     call::{self, Fork},
 };
@@ -88,7 +88,7 @@ fn exec_failures() -> Result<(), Failure> {
 /// Starts a child that loops for ever.
 fn looping_child() -> Result<u64, Failure> {
     match call::fork() {
-        Ok(Fork::Child) => user::spin(),
+        Ok(Fork::Child) => ulib::spin(),
         Ok(Fork::Parent(id)) => Ok(id),
         Err(error) => Err(failure(format_args!("fork answered {error:?}"))),
     }

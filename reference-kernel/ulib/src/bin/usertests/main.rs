@@ -11,7 +11,7 @@ mod threads;
 
 use core::fmt::{self, Write};
 
-use user::{
+use ulib::{
     Arguments,
     call::{self, Ended, Fork},
     ktap::Report,
@@ -19,7 +19,7 @@ use user::{
     println,
 };
 
-user::program!(main);
+ulib::program!(main);
 
 /// Why a test failed.
 type Failure = Text<112>;

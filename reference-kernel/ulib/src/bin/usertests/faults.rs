@@ -2,7 +2,7 @@
 
 use core::{arch::asm, ptr};
 
-use user::call;
+use ulib::call;
 
 use crate::{Failure, Test, ensure, in_child};
 

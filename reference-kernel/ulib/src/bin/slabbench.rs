@@ -6,9 +6,9 @@
 #![no_main]
 
 use abi::object_workload::{Scenario, Workload};
-use user::{Arguments, object_test, println};
+use ulib::{Arguments, object_test, println};
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(arguments: Arguments) -> i64 {
     let word = Scenario::Bench.word();

@@ -1,7 +1,7 @@
 //! The heap, and what happens when there is no memory left.
 
 use abi::syscall::Error;
-use user::call::{self, Fork};
+use ulib::call::{self, Fork};
 
 use crate::{Failure, Test, ensure, ensure_answer, ensure_status, failure, in_child};
 

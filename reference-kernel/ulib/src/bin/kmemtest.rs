@@ -4,9 +4,9 @@
 #![no_main]
 
 use abi::list_workload::Workload;
-use user::{Arguments, list_test, println};
+use ulib::{Arguments, list_test, println};
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(arguments: Arguments) -> i64 {
     match Workload::parse(arguments.iter().skip(1)) {

@@ -3,9 +3,9 @@
 #![no_std]
 #![no_main]
 
-use user::{Arguments, println};
+use ulib::{Arguments, println};
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(arguments: Arguments) -> i64 {
     let mut rest = arguments.iter().skip(1);

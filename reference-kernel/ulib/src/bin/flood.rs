@@ -3,9 +3,9 @@
 #![no_std]
 #![no_main]
 
-use user::{Arguments, println};
+use ulib::{Arguments, println};
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(_: Arguments) -> i64 {
     for line in 0u64.. {

@@ -6,13 +6,13 @@
 #![no_main]
 
 use abi::record::Escaped;
-use user::{
+use ulib::{
     Arguments,
     call::{self, Ended, Fork},
     println, record,
 };
 
-user::program!(main);
+ulib::program!(main);
 
 /// The longest script.
 const SCRIPT: usize = 8192;
@@ -97,7 +97,7 @@ fn become_program(line: &str) -> ! {
         *room = word;
         count += 1;
     }
-    let mut path = user::print::Text::<64>::new();
+    let mut path = ulib::print::Text::<64>::new();
     let error = match core::fmt::Write::write_fmt(&mut path, format_args!("bin/{}", words[0])) {
         Ok(()) => call::exec(path.as_str(), &words[..count]),
         Err(_) => abi::syscall::Error::NotFound,

@@ -1,19 +1,18 @@
-//! Drives the lab's page allocator with requests for any number of pages: `extenttest SCENARIO [--operations N]
-//! [--clients N] …`.
+//! Drives the lab's page allocator with a workload: `buddytest SCENARIO [--operations N] [--clients N] …`.
 
 #![no_std]
 #![no_main]
 
 use abi::workload::Workload;
-use user::{Arguments, allocator_test, println};
+use ulib::{Arguments, allocator_test, println};
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(arguments: Arguments) -> i64 {
     match Workload::parse(arguments.iter().skip(1)) {
         Ok(workload) => allocator_test::run(&workload),
         Err(error) => {
-            println!("extenttest: {error}");
+            println!("buddytest: {error}");
             2
         }
     }

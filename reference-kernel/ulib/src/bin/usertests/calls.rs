@@ -4,7 +4,7 @@ use abi::{
     page::{KERNEL_CLIENT, Pool},
     syscall::{Error, Syscall},
 };
-use user::call;
+use ulib::call;
 
 use crate::{Failure, Test, ensure, ensure_answer};
 

@@ -6,7 +6,7 @@ use core::sync::atomic::{
 };
 
 use abi::syscall::Error;
-use user::{
+use ulib::{
     call::{self, Fork},
     mutex::Mutex,
     thread::{self, Thread},
@@ -126,7 +126,7 @@ fn futex() -> Result<(), Failure> {
 }
 
 fn loop_for_ever(_: usize) -> usize {
-    user::spin()
+    ulib::spin()
 }
 
 fn exit_ends_all() -> Result<(), Failure> {
@@ -143,7 +143,7 @@ fn exit_ends_all() -> Result<(), Failure> {
             if first_exits || spawn(exit, 42).is_err() {
                 return 42;
             }
-            user::spin()
+            ulib::spin()
         })?;
         ensure_status(ended, 42)?;
     }
@@ -160,7 +160,7 @@ fn fault_ends_all() -> Result<(), Failure> {
         if threads.0.is_err() || threads.1.is_err() {
             return 1;
         }
-        user::spin()
+        ulib::spin()
     })?;
     let why = ended.killed().unwrap_or("");
     ensure!(why.starts_with("load page fault"), "a process one of whose threads read address 8 {ended}");

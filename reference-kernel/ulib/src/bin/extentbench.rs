@@ -1,4 +1,4 @@
-//! Drives the lab's page allocator with what its throughput is measured on: `buddybench [--operations N] [--seed N]`.
+//! Drives the lab's page allocator with what its throughput is measured on: `extentbench [--operations N] [--seed N]`.
 //!
 //! The figures are in the trace; this prints none of its own.
 
@@ -6,18 +6,18 @@
 #![no_main]
 
 use abi::workload::{Scenario, Workload};
-use user::{Arguments, allocator_test, println};
+use ulib::{Arguments, allocator_test, println};
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(arguments: Arguments) -> i64 {
-    let word = Scenario::Bench.word();
+    let word = Scenario::SizeBench.word();
     // The word may be said or left out.
     let rest = arguments.iter().skip(1).skip_while(|argument| *argument == word);
     match Workload::parse([word].into_iter().chain(rest)) {
         Ok(workload) => allocator_test::run(&workload),
         Err(error) => {
-            println!("buddybench: {error}");
+            println!("extentbench: {error}");
             2
         }
     }

@@ -3,10 +3,10 @@
 #![no_std]
 #![no_main]
 
-use user::Arguments;
+use ulib::Arguments;
 
-user::program!(main);
+ulib::program!(main);
 
 fn main(_: Arguments) -> i64 {
-    user::spin()
+    ulib::spin()
 }
