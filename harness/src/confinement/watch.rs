@@ -9,10 +9,10 @@ use super::family;
 use super::quota::{Excess, Quota};
 
 /// How often it looks, at most.
-const EVERY: Duration = Duration::from_millis(100);
+const EVERY: Duration = Duration::from_millis(250);
 
 /// How many times longer than it looked it then waits, at least.
-const REST: u32 = 40;
+const REST: u32 = 80;
 
 /// What all processes of a builder may use together.
 #[derive(Debug, Clone, PartialEq, Eq)]
