@@ -72,6 +72,12 @@ fn c_harts_right_lists_and_a_right_cache_earn_everything_and_the_same_twice() {
     let first = example.grade(".*", &[]);
     assert_eq!((first.code, first.earned()), (Some(0), 20.0), "{}", first.said());
     assert_eq!(first.grade["checks"], example.grade(".*", &[]).grade["checks"]);
+    // Every operation that the drivers report was seen from outside.
+    if first.grade["witness"]["state"] == "available" {
+        for check in ["owner", "reach", "blocks"] {
+            assert_eq!(first.graded(check)["proof"], "witnessed", "{}", first.said());
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ enum {
   GRADER_MARK_PASSED = 3,
   GRADER_MARK_FAILED = 4,
   GRADER_MARK_DAMAGED = 5,
-  GRADER_MARK_NOTED = 18, // an operation of a page allocator
+  GRADER_MARK_NOTED = 18, // an operation of what is under test, which will be in the trace
 };
 
 // ---- what the glue of a kernel kind provides ----------------------------------------------------------------------
@@ -76,6 +76,7 @@ int grader_copy_out(unsigned long to, const void *from, unsigned long bytes);
 void grader_run(const char *kernel) __attribute__((noreturn));
 
 // pages.c: notes an operation that the kernel makes for itself, before the script runs. A null `address` is a refusal.
+// Only where pages.c will report it: what is noted and in no trace looks like a forged one.
 void grader_note_allocate(unsigned long pages, void *address);
 void grader_note_free(unsigned long pages, void *address);
 
