@@ -122,7 +122,9 @@ fn if_needs_are_met(check: &Check, judged: GradedCheck, before: &[GradedCheck]) 
         Verdict::Error { .. } => 0,
         _ => 1,
     });
-    let Some(unmet) = unmet.filter(|_| judged.verdict == Verdict::Pass) else { return judged };
+    // A figure that lost some of its points earns the others only if it counts.
+    let is_worth = judged.verdict == Verdict::Pass || judged.points.earned > crate::grade::Points::ZERO;
+    let Some(unmet) = unmet.filter(|_| is_worth) else { return judged };
     let reason = format!("it counts only where `{}` passes, and that did not", unmet.id);
     let verdict = match unmet.verdict {
         Verdict::Error { .. } => Verdict::Error { reason },
@@ -201,4 +203,41 @@ fn ending_word(reading: &Reading) -> String {
         .ok()
         .and_then(|value| value.get("how")?.as_str().map(str::to_owned))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grade::Points;
+    use crate::lab::{CheckId, Kernels, Proof, Visibility};
+    use crate::report::samples;
+
+    fn failing(reason: &str) -> Verdict {
+        Verdict::Fail { reason: reason.to_owned(), findings: Vec::new(), violations: 0 }
+    }
+
+    #[test]
+    fn a_figure_that_earns_a_part_of_its_points_earns_none_where_what_it_needs_does_not_hold() {
+        let speed = Check {
+            id: CheckId("speed".to_owned()),
+            kernels: Kernels::default(),
+            title: "It is quick".to_owned(),
+            sessions: Vec::new(),
+            judge: Judge::Ends,
+            needs: vec![CheckId("reuse".to_owned())],
+            proof: Proof::Trace,
+            visibility: Visibility::Visible,
+            least_proof: None,
+            points: 8,
+        };
+        let judged = || samples::check("speed", (7.4, 8), failing("it takes 1.4 times as many instructions"));
+        let beside = |verdict| if_needs_are_met(&speed, judged(), &[samples::check("reuse", (0.0, 9), verdict)]);
+        assert_eq!(beside(Verdict::Pass), judged());
+
+        let lost = beside(failing("nothing is used again"));
+        assert_eq!(lost.points, Score { earned: Points::ZERO, max: Points::whole(8) });
+        assert!(matches!(lost.verdict, Verdict::Fail { reason, .. } if reason.contains("only where `reuse` passes")));
+        let unknown = beside(Verdict::Error { reason: "QEMU was killed".to_owned() });
+        assert!(matches!(unknown.verdict, Verdict::Error { .. }), "{:?}", unknown.verdict);
+    }
 }
