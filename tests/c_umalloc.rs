@@ -27,14 +27,17 @@ fn graded(source: &str, checks: &str) -> Outcome {
 fn c_umalloc_a_right_one_earns_what_the_interface_can_and_one_that_never_merges_fails_for_that() {
     let right = course_file("labs/kernels/xv6n-umalloc/umalloc.c");
     let outcome = graded(&right, ".*");
-    assert_eq!((outcome.code, outcome.earned()), (Some(0), 48.0), "{}", outcome.said());
+    assert_eq!((outcome.code, outcome.earned()), (Some(0), 64.0), "{}", outcome.said());
     assert!(outcome.stderr.contains("umalloc in C"), "{}", outcome.said());
     assert!(outcome.stdout.contains("binary") && !outcome.stdout.contains("changed in vain"), "{}", outcome.said());
 
     let merge = "  put(merge(block));\n";
     assert!(right.contains(merge));
-    let outcome = graded(&right.replace(merge, "  put(block);\n"), "^(reuse|sound)$");
-    assert_eq!((outcome.verdict("reuse"), outcome.verdict("sound")), ("fail", "pass"), "{}", outcome.said());
+    let outcome = graded(&right.replace(merge, "  put(block);\n"), "^(reuse|sound|c-utilisation|c-throughput)$");
+    let verdicts = ["reuse", "sound", "c-utilisation", "c-throughput"].map(|check| outcome.verdict(check));
+    assert_eq!(verdicts, ["fail", "pass", "fail", "fail"], "{}", outcome.said());
+    // Twelve points are those of `sound`: neither small heaps nor speed are worth anything without merging.
+    assert_eq!(outcome.earned(), 12.0, "{}", outcome.said());
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
     async fn go(mut self, listener: &mut dyn Listener) -> Result<Grade, RunError> {
         let job = self.job;
         let seed = self.seed.to_string();
-        let lab = format!("{}: {}, {} points", job.lab.id, job.lab.title, job.lab.points);
+        let lab = format!("{}: {}, {} points", job.lab.id, job.lab.title, job.lab.points_in(&job.kind.id));
         let submission = opening::describe(job);
         let kernel = opening::kernel(job);
         listener.event(&Event::Started { lab: &lab, submission: &submission, kernel: &kernel, seed: &seed });

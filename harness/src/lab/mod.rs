@@ -55,7 +55,7 @@ pub struct Lab {
     pub id: LabId,
     /// What students call it.
     pub title: String,
-    /// The points of all checks together.
+    /// The points of all checks together, in the kernel kind in which they are worth most.
     pub points: u32,
     /// The points that the files students start from must stay below.
     pub starter_below: u32,
@@ -74,11 +74,21 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// The points of all checks together that are for kernels of a kind.
+    pub fn points_in(&self, kind: &KindId) -> u32 {
+        points_in(&self.checks, kind).sum()
+    }
+
     /// Whether points hang on how often locks are taken.
     pub fn counts_locks(&self) -> bool {
         let counted = |metric: &str| metric.split('.').any(|part| part == "locks");
         self.checks.iter().any(|check| matches!(&check.judge, Judge::Metric { metric, .. } if counted(metric)))
     }
+}
+
+/// What the checks that are for kernels of a kind are worth.
+fn points_in(checks: &[Check], kind: &KindId) -> impl Iterator<Item = u32> {
+    checks.iter().filter(|check| check.kernels.includes(kind)).map(|check| check.points)
 }
 
 /// The YAML files of a folder, in order of name; none where there is no folder.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::read_checks;
 use super::session::{Sessions, read_sessions};
-use super::{Kernels, KindId, Lab, LabId, LabKernel};
+use super::{Kernels, KindId, Lab, LabId, LabKernel, points_in};
 use crate::digest;
 use crate::kind::Kind;
 use crate::owner::Owner;
@@ -95,28 +95,33 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
     let id = id.and_then(|node| read_id(node, reader, folder));
     let title = fields.required(reader, "title", "what students call the lab");
     let title = title.and_then(|node| reader.text(node, "a title"));
-    let points_node = fields.required(reader, "points", "the points of all checks together");
+    let points_node = fields.required(reader, "points", "the points of all checks together, of the kind that has most");
     let points = points_node.and_then(|node| reader.integer(node, 1..=1_000_000));
     let starter_below = fields.optional("starter-below").map(|node| reader.integer(node, 1..=1_000_000));
     let seed_key = fields.optional("seed-key").map(|node| reader.path(node, "the lab's folder"));
-    let kernels = fields.required(reader, "kernels", "a mapping from kernel kinds to what is taken of each");
-    let kernels = kernels.map(|node| read_kernels(node, reader, known));
+    let kernels_node = fields.required(reader, "kernels", "a mapping from kernel kinds to what is taken of each");
+    let kernels = kernels_node.map(|node| read_kernels(node, reader, known));
     let sessions_node = fields.required(reader, "sessions", "a mapping from names to boots");
     let checks_node = fields.required(reader, "checks", "a list of graded items");
     reader.finish(fields);
 
     let sessions = sessions_node.map(|node| read_sessions(node, reader, known));
+    // A kind that could not be read is missing there, and is a defect already.
+    let kernels_known = kernels.as_ref().filter(|read| kernels_node.is_some_and(|node| entries(node) == read.len()));
     if let (Some(sessions), Some(kernels)) = (&sessions, &kernels) {
         speak(sessions, kernels, reader, known);
     }
+    if let (Some(sessions), Some(kernels)) = (&sessions, kernels_known) {
+        belong(sessions, kernels, reader);
+    }
     let checks = checks_node.map(|node| read_checks(node, reader, sessions.as_ref(), known));
-    if let (Some(points), Some(node), Some(checks)) = (points, points_node, &checks) {
-        let sum: u64 = checks.iter().map(|check| u64::from(check.points)).sum();
-        // A check that could not be read is missing from the sum, and is a defect already.
-        let complete =
-            matches!(&checks_node.map(|node| &node.value), Some(yaml::Value::List(all)) if all.len() == checks.len());
-        if complete && sum != points {
-            reader.note(node.at.clone(), Problem::PointSum { sum, points });
+    if let (Some(points), Some(node), Some(checks), Some(kernels)) = (points, points_node, &checks, kernels_known) {
+        let sums: Vec<(String, u64)> =
+            kernels.keys().map(|kind| (kind.0.clone(), points_in(checks, kind).map(u64::from).sum())).collect();
+        // Nor has a check that could not be read its part in the sum.
+        let complete = checks_node.is_some_and(|node| entries(node) == checks.len());
+        if complete && sums.iter().map(|(_, sum)| *sum).max() != Some(points) {
+            reader.note(node.at.clone(), Problem::PointSum { sums, points });
         }
     }
     Some(Lab {
@@ -131,6 +136,27 @@ fn read_lab(source: &str, tree: &Node, reader: &mut Reader<'_>, folder: &Path, k
         sessions: sessions?.list,
         checks: checks?,
     })
+}
+
+/// The entries of a list or a mapping.
+fn entries(node: &Node) -> usize {
+    match &node.value {
+        yaml::Value::List(items) => items.len(),
+        yaml::Value::Map(entries) => entries.len(),
+        _ => 0,
+    }
+}
+
+/// Notes sessions for kernels that the lab cannot be solved in: nobody would ever be judged by them.
+fn belong(sessions: &Sessions, kernels: &BTreeMap<KindId, LabKernel>, reader: &mut Reader<'_>) {
+    for session in &sessions.list {
+        let Some((_, at)) = sessions.names.iter().find(|(name, _)| *name == session.id.0) else { continue };
+        for kind in session.kernels.0.iter().flatten().filter(|kind| !kernels.contains_key(kind)) {
+            let text =
+                format!("session `{}` is for kernels of kind `{kind}`, in which the lab cannot be solved", session.id);
+            reader.note(at.clone(), Problem::Conflict(text));
+        }
+    }
 }
 
 /// Notes sessions that type commands in kernels that have no shell.

@@ -110,16 +110,29 @@ pub enum Problem {
         reason: String,
     },
     /// The points of the checks are not the points of the lab.
-    #[error("the checks are worth {sum} points together, and `points` says {points}")]
+    #[error("{}, and it says {points}", together(sums))]
     PointSum {
-        /// Of the checks.
-        sum: u64,
+        /// Of the checks for each kernel kind.
+        sums: Vec<(String, u64)>,
         /// Of the lab.
         points: u64,
     },
     /// Two parts of the file that are right each, and wrong together.
     #[error("{0}")]
     Conflict(String),
+}
+
+/// What the checks are worth, by kernel kind where that is not the same for all.
+fn together(sums: &[(String, u64)]) -> String {
+    match sums {
+        [(_, first), rest @ ..] if rest.iter().any(|(_, sum)| sum != first) => {
+            let kinds: Vec<String> =
+                sums.iter().map(|(kind, sum)| format!("{sum} points for kernels of kind `{kind}`")).collect();
+            format!("the checks are worth {} together, of which `points` is the most", kinds.join(" and "))
+        }
+        [(_, sum), ..] => format!("the checks are worth {sum} points together, which is what `points` must say"),
+        [] => "there are no kernels that the checks could be for".to_owned(),
+    }
 }
 
 impl Problem {

@@ -5,7 +5,7 @@ use std::fs;
 use grader::course::CourseError;
 use grader::kind::{self, Version};
 use grader::lab::read::{Known, ReadError, read};
-use grader::lab::{Bound, Clock, Deadline, Judge, mutant};
+use grader::lab::{Bound, Clock, Deadline, Judge, KindId, mutant};
 use grader::owner::Owner;
 use grader::yaml::{Defects, Problem};
 
@@ -120,8 +120,45 @@ fn a_check_that_is_there_twice_is_refused() {
 #[test]
 fn points_that_do_not_add_up_are_refused() {
     let found = defects(&[("points: 10\n", "points: 12\n")]);
-    assert_eq!(found.defects[0].problem, Problem::PointSum { sum: 10, points: 12 });
+    assert_eq!(found.defects[0].problem, Problem::PointSum { sums: vec![("tiny".to_owned(), 10)], points: 12 });
     assert_eq!((found.defects[0].line, found.defects[0].column), (3, 9));
+}
+
+#[test]
+fn points_are_those_of_the_kernel_in_which_the_checks_are_worth_most() {
+    const OTHER: (&str, &str) = ("kernels:\n", "kernels:\n  other:\n    files: [src/answer.rs]\n");
+    let fake = Fake::new();
+    write(&fake.path("course/labs/kernels/other/kernel.yaml"), &KIND.replace("id: tiny", "id: other"));
+    let mixed = |points: &str| {
+        let text = LAB.replacen(OTHER.0, OTHER.1, 1).replacen("  mixed: {", "  mixed: { kernels: tiny,", 1);
+        let text = text.replacen("points: 10\n", points, 1).replacen("[mixed, ticks], oracle", "ticks, oracle", 1);
+        write(&fake.path("course/labs/answer/lab.yaml"), &text);
+        let kinds = fake.course.kinds().unwrap();
+        let known = Known { course: &fake.course.root, kinds: &kinds, judges: JUDGES };
+        read(&fake.path("course/labs/answer"), &known)
+    };
+    let lab = mixed("points: 10\n").unwrap();
+    let worth = |kind: &str| lab.points_in(&KindId(kind.to_owned()));
+    assert_eq!((lab.points, worth("tiny"), worth("other")), (10, 10, 7));
+
+    let Err(ReadError::Defects(found)) = mixed("points: 7\n") else { panic!("no defects") };
+    let said = found.to_string();
+    assert!(said.contains("7 points for kernels of kind `other` and 10 points for kernels of kind `tiny`"), "{said}");
+}
+
+#[test]
+fn a_session_for_a_kernel_that_the_lab_does_not_name_is_refused() {
+    let fake = Fake::new();
+    write(&fake.path("course/labs/kernels/other/kernel.yaml"), &KIND.replace("id: tiny", "id: other"));
+    write(&fake.path("course/labs/answer/lab.yaml"), &LAB.replacen("  mixed: {", "  mixed: { kernels: other,", 1));
+    let kinds = fake.course.kinds().unwrap();
+    let known = Known { course: &fake.course.root, kinds: &kinds, judges: JUDGES };
+    let Err(ReadError::Defects(found)) = read(&fake.path("course/labs/answer"), &known) else { panic!("no defects") };
+    let said = found.to_string();
+    assert!(
+        said.contains("session `mixed` is for kernels of kind `other`, in which the lab cannot be solved"),
+        "{said}"
+    );
 }
 
 #[test]
