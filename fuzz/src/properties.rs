@@ -129,6 +129,7 @@ pub fn transcript(serial: &[u8], stop: Stop) -> Transcript {
         last_words: Vec::new(),
         dialogue: None,
         witness: None,
+        sampled: false,
     };
     Transcript {
         boot,
@@ -136,6 +137,7 @@ pub fn transcript(serial: &[u8], stop: Stop) -> Transcript {
         exchanges: Vec::new(),
         stop,
         seen: None,
+        found: Vec::new(),
         glimpses: Vec::new(),
         wall: Duration::ZERO,
         processor: Duration::ZERO,

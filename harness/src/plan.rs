@@ -7,10 +7,11 @@ use abi::boot::{MAX_ARENA_REGIONS, Options};
 
 use crate::kind::{self, Kind, Script};
 use crate::lab::console::Command;
-use crate::lab::{Bound, Deadline, Judge, KindId, Lab, Session, SessionId};
+use crate::lab::{Bound, Check, Deadline, Judge, KindId, Lab, Session, SessionId};
 use crate::seed::Seed;
 use crate::session::{Boot, dialogue};
 use crate::subject;
+use crate::witness::memory;
 
 /// A boot that is due.
 #[derive(Debug, Clone)]
@@ -93,7 +94,9 @@ fn options(lab: &Lab, session: &Session, tick: Option<u64>) -> Options {
         Deadline::Wall(_) => None,
     };
     let readers = lab.checks.iter().filter(|check| check.sessions.contains(&session.id));
-    let untraced = !readers.into_iter().any(|check| matches!(check.judge, Judge::Oracle(_) | Judge::Metric { .. }));
+    let is_traced = |check: &Check| matches!(check.judge, Judge::Oracle(_) | Judge::Metric { .. });
+    // What is held in the end is known from the trace.
+    let untraced = !readers.into_iter().any(is_traced) && !memory::is_worth_reading(&session.run);
     let objects = session.run.iter().any(|line| subject::objects::are_driven_by(line));
     Options { pages: session.pages, heap: session.heap, arena, objects, untraced, tick, deadline }
 }
@@ -123,6 +126,7 @@ impl Planned {
             output_limit: session.output_limit,
             last_words: kind.last_words.clone(),
             witness: None,
+            sampled: memory::is_worth_reading(&self.script),
         })
     }
 

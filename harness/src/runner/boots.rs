@@ -176,12 +176,14 @@ impl Run<'_> {
                     let from = Instant::now();
                     let mut again = 0;
                     let booted = match boot {
-                        Ok(boot) => loop {
+                        Ok(mut boot) => loop {
                             let booted = run_boot(&boot, &confinement, &kernel).await;
                             if again == MOST_AGAIN || !is_ours(&booted) {
                                 break booted;
                             }
                             again += 1;
+                            // That may be what this QEMU will not do.
+                            boot.sampled = false;
                         },
                         Err(reason) => Booted::Failed(format!("failed to {reason}")),
                     };

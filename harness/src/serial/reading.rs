@@ -19,7 +19,7 @@ use crate::session::sections::{self, Section};
 use crate::session::{Glimpse, Stop, Transcript};
 use crate::space_trace;
 use crate::trace::Operation;
-use crate::witness::Seen;
+use crate::witness::{Seen, memory};
 
 /// Everything that a transcript says.
 ///
@@ -81,7 +81,9 @@ impl Reading {
         reading.sections = sections::of(transcript);
         let sent = transcript.serial.len() as u64;
         let seen = transcript.seen.as_ref();
-        reading.dispute = seen.and_then(|seen| seen.disputes(&reading, &transcript.stop, sent));
+        reading.dispute = seen
+            .and_then(|seen| seen.disputes(&reading, &transcript.stop, sent))
+            .or_else(|| memory::dispute(&reading, &transcript.stop, &transcript.found));
         reading.seen = seen.cloned();
         reading.glimpses.clone_from(&transcript.glimpses);
         if let (Ending::Overdue { command, limit, .. }, Some(dialogue)) =

@@ -11,6 +11,7 @@ mod process;
 mod run;
 pub mod sections;
 mod serial_line;
+mod shared_memory;
 pub mod store;
 mod talk;
 mod watch;
@@ -22,7 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Clock, Deadline, SessionId};
-use crate::witness::{Seen, Station};
+use crate::witness::{Seen, Station, memory};
 use dialogue::{Dialogue, Exchange};
 
 pub use monitor::Glimpse;
@@ -63,6 +64,9 @@ pub struct Boot {
     /// What it is watched with from outside, if it is.
     #[serde(skip)]
     pub witness: Option<Station>,
+    /// Whether some of its memory is to be read when it is off.
+    #[serde(skip)]
+    pub sampled: bool,
 }
 
 /// How the process of a boot came to its end, as seen from outside.
@@ -112,6 +116,8 @@ pub struct Transcript {
     pub stop: Stop,
     /// What was seen of it from outside, if anybody watched.
     pub seen: Option<Seen>,
+    /// What was found in its memory when it was off, if anybody looked.
+    pub found: Vec<memory::Page>,
     /// Where its harts were before it was ended, at several moments, if it was ended for taking too long.
     pub glimpses: Vec<Vec<Glimpse>>,
     /// Wall time from start to end; no part of a verdict.

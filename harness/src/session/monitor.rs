@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as Pair;
 use std::time::Duration;
 
-use rustix::io::FdFlags;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -87,13 +86,6 @@ impl Theirs {
     pub fn options(&self) -> [String; 4] {
         let channel = format!("socket,id=monitor,fd={}", self.number());
         ["-chardev".into(), channel, "-mon".into(), "chardev=monitor,mode=control".into()]
-    }
-
-    /// Leaves it open in a program that is about to start; between fork and exec.
-    pub fn leave_open(number: RawFd) -> io::Result<()> {
-        // SAFETY: it was open before the fork, and nothing has closed it since.
-        let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
-        Ok(rustix::io::fcntl_setfd(descriptor, FdFlags::empty())?)
     }
 }
 

@@ -2,27 +2,31 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use rustix::io::FdFlags;
 use tokio::time::MissedTickBehavior;
 
 use super::confine::confine;
 use super::conversation::Conversation;
 use super::last_words::LastWords;
-use super::monitor::{Monitor, Theirs};
+use super::monitor::Monitor;
 use super::process::{Exit, Streams, Supervised};
 use super::serial_line::Tail;
+use super::shared_memory::SharedMemory;
 use super::watch::{self, Watch};
 use super::{Boot, Stop, Transcript, command};
 use crate::confinement::{self, Confinement};
 use crate::lab::SessionId;
 use crate::owner::Owner;
+use crate::serial::reading::Reading;
 use crate::symbols;
-use crate::witness::Station;
+use crate::witness::{Station, memory};
 
 /// How often new output is looked for, where nothing tells that there is some.
 const POLL: Duration = Duration::from_millis(10);
@@ -169,15 +173,18 @@ pub async fn run(
     let (monitor, theirs) = Monitor::pair().map_err(broken)?;
     let mut command = Command::new(program);
     command.args(arguments).args(theirs.options());
+    // Without such files nobody looks, and nothing else is different.
+    let shared = boot.sampled.then(|| SharedMemory::new(boot.memory).ok()).flatten();
+    command.args(shared.iter().flat_map(SharedMemory::options));
     // Before it is confined, since rules can only be made for files that are there.
     boot.witness.as_ref().map_or(Ok(()), Station::reset).map_err(broken)?;
     let spawn = |cause| BootError::Spawn { session: session(), program: program.into(), cause };
     confine(&mut command, boot, confined).map_err(|error| spawn(error.into()))?;
 
-    let number = theirs.number();
-    // SAFETY: the closure makes one system call.
+    let inherited = [Some(theirs.number()), shared.as_ref().map(SharedMemory::number)];
+    // SAFETY: the closure makes system calls only.
     unsafe {
-        command.pre_exec(move || Theirs::leave_open(number));
+        command.pre_exec(move || inherited.into_iter().flatten().try_for_each(leave_open));
     }
     let started = Instant::now();
     let mut qemu = Supervised::start(command, streams).await.map_err(|cause| spawn(confinement::explain(cause)))?;
@@ -261,16 +268,31 @@ pub async fn run(
     serial.bytes.truncate(usize::try_from(boot.output_limit).unwrap_or(usize::MAX));
     let exchanges = conversation.map(Conversation::into_exchanges).unwrap_or_default();
     let seen = boot.witness.as_ref().and_then(Station::seen);
-    Ok(Transcript {
+    let mut transcript = Transcript {
         boot: boot.clone(),
         serial: serial.bytes,
         exchanges,
         stop,
         seen,
+        found: Vec::new(),
         glimpses,
         wall: clock.wall,
         processor,
-    })
+    };
+    if let Some(shared) = shared {
+        let reading = Reading::of(&transcript);
+        // What cannot be read tells nothing of the guest.
+        let found = memory::sample(&reading, &transcript.stop, |address| shared.word(address));
+        transcript.found = found.unwrap_or_default();
+    }
+    Ok(transcript)
+}
+
+/// Leaves a file of the harness's open in a program that is about to start; between fork and exec.
+fn leave_open(number: RawFd) -> io::Result<()> {
+    // SAFETY: it was open before the fork, and nothing has closed it since.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(rustix::io::fcntl_setfd(descriptor, FdFlags::empty())?)
 }
 
 /// How a process that ended came to end, where `verdict` is what it was killed for.

@@ -13,7 +13,7 @@ use super::{Boot, Glimpse, Stop, Transcript};
 use crate::digest;
 use crate::lab::SessionId;
 use crate::owner::Owner;
-use crate::witness::Seen;
+use crate::witness::{Seen, memory};
 
 /// The version of this format; a reader refuses others.
 const FORMAT: u32 = 1;
@@ -32,6 +32,8 @@ struct Saved {
     exchanges: Vec<Exchange>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<Seen>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    found: Vec<memory::Page>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     glimpses: Vec<Vec<Glimpse>>,
 }
@@ -139,7 +141,7 @@ pub fn schema() -> Schema {
 /// # Errors
 /// When a file cannot be written, for example because the disk is full.
 pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError> {
-    let Transcript { boot, serial, exchanges, stop, seen, glimpses, wall, processor } = transcript;
+    let Transcript { boot, serial, exchanges, stop, seen, found, glimpses, wall, processor } = transcript;
     let [serial_path, json_path] = paths(directory, &boot.session)?;
     let saved = Saved {
         format: FORMAT,
@@ -155,6 +157,7 @@ pub fn save(directory: &Path, transcript: &Transcript) -> Result<(), StoreError>
         serial: SavedSerial { bytes: serial.len() as u64, sha256: digest::of_bytes(serial) },
         exchanges: exchanges.clone(),
         seen: seen.clone(),
+        found: found.clone(),
         glimpses: glimpses.clone(),
     };
     let mut json = serde_json::to_vec_pretty(&saved)
@@ -202,6 +205,7 @@ pub fn load(directory: &Path, session: &SessionId) -> Result<Transcript, StoreEr
         exchanges: saved.exchanges,
         stop: saved.stop,
         seen: saved.seen,
+        found: saved.found,
         glimpses: saved.glimpses,
         wall: Duration::from_micros(saved.wall_microseconds),
         processor: Duration::from_micros(saved.processor_microseconds),

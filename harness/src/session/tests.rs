@@ -44,6 +44,7 @@ fn boot(kernel: &Path) -> Boot {
         last_words: Vec::new(),
         dialogue: None,
         witness: None,
+        sampled: false,
     }
 }
 

@@ -9,6 +9,7 @@
 mod files;
 pub mod library;
 pub mod marks;
+pub mod memory;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -19,5 +19,6 @@ pub mod object_workload;
 pub mod page;
 pub mod record;
 pub mod space_workload;
+pub mod stamp;
 pub mod syscall;
 pub mod workload;

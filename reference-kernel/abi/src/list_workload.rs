@@ -72,8 +72,8 @@ impl Scenario {
 }
 
 /// A workload as the command line asks for it:
-/// `SCENARIO [--operations N] [--clients N] [--harts N] [--hold PAGES] [--roam N] [--pages N] [--uncounted] [--interleaved]
-/// [--seed N]`.
+/// `SCENARIO [--operations N] [--clients N] [--harts N] [--hold PAGES] [--roam N] [--keep PAGES] [--pages N] [--uncounted]
+/// [--interleaved] [--seed N]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
     /// What is asked for.
@@ -88,6 +88,9 @@ pub struct Workload {
     pub hold: u64,
     /// A client goes on on another hart after so many operations; zero for never.
     pub roam: u64,
+    /// Pages that the client that counts them all never gives back, whichever they are: what was written into them can be
+    /// looked up in the machine's memory when it is off.
+    pub keep: u64,
     /// How many pages the lists have, in kernels that cannot be given an arena.
     pub pages: u64,
     /// Whether the lists are never asked how many pages are free: those of some kernels do not know.
@@ -115,7 +118,7 @@ impl fmt::Display for BadArgument<'_> {
         write!(
             f,
             "{:?} is no argument of a workload; SCENARIO [--operations N] [--clients 1-{MOST_CLIENTS}] \
-             [--harts 1-{MOST_HARTS}] [--hold PAGES] [--roam N] [--pages N] [--uncounted] \
+             [--harts 1-{MOST_HARTS}] [--hold PAGES] [--roam N] [--keep PAGES] [--pages N] [--uncounted] \
              [--interleaved] [--seed N] with one of",
             self.0
         )?;
@@ -139,6 +142,7 @@ impl Workload {
             harts: 1,
             hold: MOST_HELD as u64,
             roam: 0,
+            keep: 0,
             pages: 512,
             uncounted: false,
             interleaved: false,
@@ -161,6 +165,7 @@ impl Workload {
                 "--harts" if (1..=MOST_HARTS).contains(&value) => workload.harts = value,
                 "--hold" if (1..=MOST_HELD as u64).contains(&value) => workload.hold = value,
                 "--roam" => workload.roam = value,
+                "--keep" => workload.keep = value,
                 "--pages" if (1..=MOST_HELD as u64).contains(&value) => workload.pages = value,
                 "--seed" => workload.seed = value,
                 _ => return Err(BadArgument(name)),
@@ -239,7 +244,11 @@ impl<L: Lists> Run<'_, L> {
     }
 
     fn give_all(&mut self) -> Result<(), L::Stop> {
-        while self.holding > 0 {
+        self.give_all_but(0)
+    }
+
+    fn give_all_but(&mut self, keep: u64) -> Result<(), L::Stop> {
+        while self.holding as u64 > keep {
             self.give_any()?;
         }
         Ok(())
@@ -273,7 +282,7 @@ impl<L: Lists> Run<'_, L> {
         self.count()?;
         while self.holding < self.held.len() && self.take()? {}
         self.count()?;
-        self.give_all()?;
+        self.give_all_but(self.workload.keep)?;
         self.count()
     }
 
@@ -416,6 +425,14 @@ mod tests {
         let log = run(parse("scarce --clients 2 --hold 3"), 2, 5).log;
         assert_eq!(log.iter().filter(|(kind, _)| *kind == 'a').count(), 6, "five pages, and none after them");
         assert_eq!(log.iter().filter(|(kind, _)| *kind == 'f').count(), 5);
+    }
+
+    #[test]
+    fn the_client_that_counts_keeps_as_many_as_it_is_told_to() {
+        assert_eq!(
+            [0, 3, 9].map(|keep| run(Workload { keep, ..parse("reach --clients 2") }, 2, 5).free.len()),
+            [5, 2, 0]
+        );
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Scenario {
 
 /// A workload as a test program's command line asks for it.
 ///
-/// `SCENARIO [--operations N] [--clients N] [--hold PAGES] [--uncounted] [--seed N]`
+/// `SCENARIO [--operations N] [--clients N] [--hold PAGES] [--keep BLOCKS] [--uncounted] [--seed N]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
     /// What is asked for.
@@ -171,6 +171,9 @@ pub struct Workload {
     pub clients: u8,
     /// The most pages that a client of [`Scenario::Mixed`] or [`Scenario::Sizes`] holds at a time.
     pub hold: u64,
+    /// Blocks that a client of [`Scenario::Mixed`] or [`Scenario::Sizes`] never gives back, whichever they are: what was
+    /// written into them can be looked up in the machine's memory when it is off.
+    pub keep: u64,
     /// The seed that everything is drawn from.
     pub seed: u64,
     /// Statistics are never asked for: the allocator's interface has none.
@@ -188,7 +191,7 @@ impl fmt::Display for BadArgument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no argument of a workload; SCENARIO [--operations N] [--clients 1-8] [--hold PAGES] [--uncounted] [--seed N] with one of",
+            "{:?} is no argument of a workload; SCENARIO [--operations N] [--clients 1-8] [--hold PAGES] [--keep BLOCKS] [--uncounted] [--seed N] with one of",
             self.0
         )?;
         Scenario::ALL.iter().try_for_each(|scenario| write!(f, " {}", scenario.word()))
@@ -204,7 +207,8 @@ impl Workload {
         let mut arguments = arguments.into_iter();
         let word = arguments.next().unwrap_or("");
         let scenario = Scenario::ALL.into_iter().find(|scenario| scenario.word() == word).ok_or(BadArgument(word))?;
-        let mut workload = Self { scenario, operations: 2000, clients: 1, hold: u64::MAX, seed: 0, uncounted: false };
+        let mut workload =
+            Self { scenario, operations: 2000, clients: 1, hold: u64::MAX, keep: 0, seed: 0, uncounted: false };
         while let Some(name) = arguments.next() {
             if name == "--uncounted" {
                 workload.uncounted = true;
@@ -215,6 +219,7 @@ impl Workload {
                 "--operations" => workload.operations = value,
                 "--clients" if (1..=u64::from(MOST_CLIENTS)).contains(&value) => workload.clients = value as u8,
                 "--hold" if value > 0 => workload.hold = value,
+                "--keep" => workload.keep = value,
                 "--seed" => workload.seed = value,
                 _ => return Err(BadArgument(name)),
             }
@@ -238,13 +243,13 @@ impl Workload {
         let mut run =
             Run { draw: Draw::for_client(self.seed, client), pages, holding: Holding::new(room), held_pages: 0 };
         match self.scenario {
-            Scenario::Mixed => run.mixed(self.operations, self.hold),
+            Scenario::Mixed => run.mixed(self.operations, self.hold, self.keep),
             Scenario::Exhaust => run.exhaust(),
             Scenario::Fragment => run.fragment(),
             Scenario::Requests => run.requests(),
             Scenario::WrongFrees => run.wrong_frees(),
             Scenario::Bench => run.bench(self.operations),
-            Scenario::Sizes => run.sizes(self.operations, self.hold),
+            Scenario::Sizes => run.sizes(self.operations, self.hold, self.keep),
             Scenario::Holes => run.holes(),
             Scenario::Refill => run.refill(),
             Scenario::Limits => run.limits(),
@@ -309,7 +314,11 @@ impl<P: Pages> Run<'_, P> {
     }
 
     fn give_all(&mut self) -> Result<(), P::Stop> {
-        while self.holding.len() > 0 {
+        self.give_all_but(0)
+    }
+
+    fn give_all_but(&mut self, keep: u64) -> Result<(), P::Stop> {
+        while self.holding.len() > keep {
             self.give_any()?;
         }
         Ok(())
@@ -326,7 +335,7 @@ impl<P: Pages> Run<'_, P> {
         Ok(())
     }
 
-    fn mixed(&mut self, operations: u64, hold: u64) -> Result<(), P::Stop> {
+    fn mixed(&mut self, operations: u64, hold: u64, keep: u64) -> Result<(), P::Stop> {
         const BETWEEN_STATISTICS: u64 = 64;
         self.pages.phase("mixed")?;
         for operation in 0..operations {
@@ -348,7 +357,7 @@ impl<P: Pages> Run<'_, P> {
             }
         }
         self.pages.phase("give back")?;
-        self.give_all()?;
+        self.give_all_but(keep)?;
         self.pages.statistics()
     }
 

@@ -2,19 +2,13 @@
 
 use core::ptr;
 
+use abi::stamp;
 use base::sv39::PAGE;
 
 use crate::notes::Block;
 
-/// The words of a page that are written: those that an allocator would use for links, others on the way, the last.
-const WORDS: [usize; 8] = [0, 1, 2, 3, 128, 255, 384, 511];
-
-/// A different word for every block and place in it (the finaliser of MurmurHash3, by Austin Appleby).
 fn word(address: usize, generation: u32) -> u64 {
-    let mut word = address as u64 ^ u64::from(generation) << 40;
-    word = (word ^ word >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    word = (word ^ word >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    word ^ word >> 33
+    stamp::word(address as u64, generation)
 }
 
 fn pages(block: &Block) -> impl Iterator<Item = usize> + use<> {
@@ -22,7 +16,7 @@ fn pages(block: &Block) -> impl Iterator<Item = usize> + use<> {
 }
 
 fn places(page: usize) -> impl Iterator<Item = *mut u64> {
-    WORDS.into_iter().map(move |word| ptr::with_exposed_provenance_mut(page + word * size_of::<u64>()))
+    stamp::WORDS.into_iter().map(move |word| ptr::with_exposed_provenance_mut(page + word as usize * size_of::<u64>()))
 }
 
 /// Stamps every page of a block.

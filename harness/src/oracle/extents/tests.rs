@@ -314,7 +314,8 @@ fn the_reference_breaks_no_rule_in_any_workload_and_its_traces_are_the_workloads
             start = unsafe { start.add(pages << 12) };
         }
         let pool = Pool { name: "arena".to_owned(), max_order: MAX_ORDER, origin: 0, regions };
-        let workload = Workload { scenario, operations: 3000, clients: 1, hold: u64::MAX, seed, uncounted: false };
+        let workload =
+            Workload { scenario, operations: 3000, clients: 1, hold: u64::MAX, keep: 0, seed, uncounted: false };
         let mut room = vec![Held::default(); MOST_HELD];
         let Ok(()) = workload.run(0, &mut traced, &mut room);
 

@@ -3,7 +3,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::lab::{Clock, Deadline};
 use crate::session::dialogue::{Command, Dialogue, Phrase};
-use crate::witness::{Foreign, Noted};
+use crate::witness::{Foreign, Noted, memory};
 
 fn transcript(directory: &Path) -> Transcript {
     Transcript {
@@ -33,10 +33,12 @@ fn transcript(directory: &Path) -> Transcript {
                 phrases: vec![Phrase::draw("test1 OK", "k")],
             }),
             witness: None,
+            sampled: false,
         },
         serial: (0..=255).cycle().take(5000).collect(),
         exchanges: vec![Exchange { command: 0, mark: 1, others: vec![0], from: 10, to: Some(20) }],
         stop: Stop::Broken { reason: "QEMU was killed by signal 9".into() },
+        found: vec![memory::Page { address: 0x8000_0000, words: vec![u64::MAX, 0] }],
         seen: Some(Seen {
             instructions: 1_325_800,
             foreign: Some(Foreign { count: 2, address: 0x8000_0000, physical: 0x8000_0000, changed: true }),

@@ -110,6 +110,7 @@ fn play(console: &Console, piece: usize, name: &str) -> Vec<Section> {
         last_words: Vec::new(),
         dialogue: Some(dialogue.clone()),
         witness: None,
+        sampled: false,
     };
     let exchanges = talk.into_exchanges();
     let (wall, processor) = (Duration::ZERO, Duration::ZERO);
@@ -119,6 +120,7 @@ fn play(console: &Console, piece: usize, name: &str) -> Vec<Section> {
         exchanges,
         stop: Stop::AllSaid,
         seen: None,
+        found: Vec::new(),
         glimpses: Vec::new(),
         wall,
         processor,

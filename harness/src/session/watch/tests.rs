@@ -20,6 +20,7 @@ fn watch(clock: Clock, deadline: Deadline) -> Watch {
         last_words: Vec::new(),
         dialogue: None,
         witness: None,
+        sampled: false,
     })
 }
 

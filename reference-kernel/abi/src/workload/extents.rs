@@ -25,7 +25,7 @@ impl<P: Pages> Run<'_, P> {
         1 + self.draw.below(2 << order)
     }
 
-    pub(super) fn sizes(&mut self, operations: u64, hold: u64) -> Result<(), P::Stop> {
+    pub(super) fn sizes(&mut self, operations: u64, hold: u64, keep: u64) -> Result<(), P::Stop> {
         const BETWEEN_STATISTICS: u64 = 64;
         self.pages.phase("sizes")?;
         for operation in 0..operations {
@@ -47,7 +47,7 @@ impl<P: Pages> Run<'_, P> {
             }
         }
         self.pages.phase("give back")?;
-        self.give_all()?;
+        self.give_all_but(keep)?;
         self.pages.statistics()
     }
 

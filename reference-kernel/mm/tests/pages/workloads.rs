@@ -53,7 +53,8 @@ fn drive<A: PageAllocator>(new: impl Fn() -> A, algorithm: Algorithm) {
             continue;
         }
         for client in 0..clients {
-            let workload = Workload { scenario, operations, clients, hold: u64::MAX, seed: 2, uncounted: false };
+            let workload =
+                Workload { scenario, operations, clients, hold: u64::MAX, keep: 0, seed: 2, uncounted: false };
             let run = || {
                 let mut driven = Driven(Checked::new(new(), algorithm, &banks)?);
                 workload.run(client, &mut driven, &mut vec![Held::default(); room])?;
