@@ -1,5 +1,7 @@
 //! The rules, and what it looks like when one is broken.
 
+use std::collections::BTreeSet;
+
 use abi::object::SlabError;
 
 use super::{Case, account::Account};
@@ -112,6 +114,8 @@ pub struct Judged {
     pub due: u64,
     /// Those that were met.
     pub met: u64,
+    /// Those that were met with an object that does not even begin in a page that the caches hold.
+    pub elsewhere: BTreeSet<OpIndex>,
 }
 
 /// Judges a trace by all rules.

@@ -11,21 +11,26 @@ use abi::object_workload::{MOST_HELD, Objects, Scenario, Workload};
 use mm::slab::{Handle, Harts, Lab, ObjectAllocator, PageSource, Spec};
 use mm::sync::{Machine, Registry};
 
-use super::{Case, Rule, judge};
+use super::{Case, OF_PAGES, Rule, judge, judgement};
 use crate::object_trace::{Beneath, Happened, Operation, Trace, What};
 
 const PAGE: u64 = 0x8040_0000;
 
 /// Operations on cache 0, one after the other, each in ten units of time; what is beneath comes just before them.
-fn rules(phase: &'static str, steps: &[(u8, What)], beneath: &[(usize, Happened)]) -> Vec<Rule> {
+fn trace(steps: &[(u8, What)], beneath: &[(usize, Happened)]) -> Trace {
     let operation = |(at, &(flags, what)): (usize, &(u8, What))| {
         let begin = 10 * at as u64 + 5;
         Operation { client: 0, hart: 0, cache: 0, flags, locks: 0, instructions: 1, begin, end: begin + 2, what }
     };
-    let trace = Trace {
+    Trace {
         operations: steps.iter().enumerate().map(operation).collect(),
         beneath: beneath.iter().map(|&(before, what)| Beneath { at: 10 * before as u64, what }).collect(),
-    };
+    }
+}
+
+/// What is found in them, all of one phase.
+fn rules(phase: &'static str, steps: &[(u8, What)], beneath: &[(usize, Happened)]) -> Vec<Rule> {
+    let trace = trace(steps, beneath);
     let phases = vec![phase; trace.operations.len()];
     judge(&Case { trace: &trace, phases: &phases }).violations.into_iter().map(|violation| violation.rule).collect()
 }
@@ -370,4 +375,18 @@ fn the_reference_breaks_no_rule_in_any_workload() {
         assert_eq!(judged.met, judged.due, "{scenario:?}");
         assert!(judged.met > 50, "{scenario:?}");
     }
+}
+
+#[test]
+fn objects_outside_of_the_pages_show_nothing_about_slabs_and_pages() {
+    let groups = |offset, took: &[(usize, Happened)]| {
+        let trace = trace(&[create(64), taken(offset), (0, What::Shrink(0))], took);
+        let judgement = judgement(&Case { trace: &trace, phases: &[""; 3] });
+        judgement.groups.into_keys().collect::<Vec<_>>()
+    };
+    let mut all = [&["all", "sound"][..], &OF_PAGES].concat();
+    all.sort_unstable();
+    assert_eq!(groups(64, &[]), all);
+    // One that only reaches beyond its page is misplaced, and no more.
+    assert_eq!(groups(4096 - 8, &[TOOK]), ["all", "sound"]);
 }
