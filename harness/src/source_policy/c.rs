@@ -30,6 +30,12 @@ const WORDS: [(&str, Rule); 21] = [
     ("__TIME__", Rule::Env),
 ];
 
+/// What locks are made of.
+fn is_atomic(word: &str) -> bool {
+    let of_compiler = ["__sync_", "__atomic_", "__c11_atomic_", "atomic_"].iter().any(|start| word.starts_with(start));
+    of_compiler || ["_Atomic", "stdatomic", "volatile", "__volatile__", "__volatile"].contains(&word)
+}
+
 /// The text without comments, with strings and numbers of lines kept, and lines that are continued put together at the
 /// place of the first.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
@@ -103,9 +109,15 @@ pub(super) fn look(text: &str) -> Vec<Found> {
             }
         }
         let mut before = 0;
+        let mut last = "";
         for (at, word) in words(&line) {
             attribute.pass(&line[before..at]);
             before = at + word.len();
+            // `asm volatile` says it of the assembly.
+            if is_atomic(word) && !last.contains("asm") {
+                found.push(Found { line: number, column: at + 1, what: word.to_owned(), rule: Rule::Atomics });
+            }
+            last = word;
             if word == "__attribute__" || word == "__attribute" {
                 *attribute = Attribute { open: true, depth: 0 };
             }
@@ -231,6 +243,9 @@ mod tests {
         assert_found("void f(void) __attribute__((alias(\"g\")));", &[(1, Rule::Link)]);
         assert_found("#include \"grader.h\"\nvoid f(void) { GRADER_MARK(2); }", &[(2, Rule::Reserved)]);
         assert_found("#define PASTE(a, b) a##b\n", &[(1, Rule::Hidden)]);
+        assert_found("static volatile int busy;", &[(1, Rule::Atomics)]);
+        assert_found("#include <stdatomic.h>\n_Atomic int busy;", &[(1, Rule::Atomics), (2, Rule::Atomics)]);
+        assert_found("void f(int *x) {\n  while(__sync_lock_test_and_set(x, 1));\n}", &[(2, Rule::Atomics)]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum Rule {
     Hidden,
     /// Names that begin with `grader_`.
     Reserved,
-    /// Atomic variables, where a lab counts how often locks are taken.
+    /// Variables that locks are made of, atomic or volatile, where a lab counts how often locks are taken.
     Atomics,
 }
 

@@ -155,10 +155,11 @@ impl Looker {
     }
 }
 
-/// The module `atomic`, and the types in it.
+/// The module `atomic`, and the types in it; and what else keeps the compiler from taking a variable for one hart's own.
 fn is_atomic(name: &str) -> bool {
     let of_type = name.strip_prefix("Atomic").and_then(|rest| rest.chars().next());
-    name == "atomic" || of_type.is_some_and(|next| next.is_ascii_uppercase())
+    let is_volatile = name.ends_with("_volatile") || name.starts_with("volatile_") || name == "black_box";
+    name == "atomic" || is_volatile || of_type.is_some_and(|next| next.is_ascii_uppercase())
 }
 
 /// A name without the mark of raw ones.
@@ -279,6 +280,9 @@ mod tests {
         assert_found("#[doc = include_str!(\"/etc/passwd\")] fn f() {}", &[Rule::Include]);
         assert_found("use core::sync::atomic as a; static X: a::AtomicBool = todo!();", &[Rule::Atomics; 2]);
         assert_found("m!(core::sync::atomic::fence);", &[Rule::Atomics]);
+        assert_found("fn f(x: *mut bool) { unsafe { while x.read_volatile() {} } }", &[Rule::Atomics]);
+        assert_found("use core::ptr::write_volatile as set;", &[Rule::Atomics]);
+        assert_found("fn f(x: &bool) { while *core::hint::black_box(x) {} }", &[Rule::Atomics]);
     }
 
     #[test]
