@@ -10,7 +10,6 @@ enum {
   BUFFERS_MOST_CLIENTS = 8,
   BUFFERS_MOST_BLOCKS = 4096,
   BUFFERS_MOST_HELD = 3,
-  BUFFERS_MOST_OPERATIONS = 1 << 13,
   // Words of a block that tell what it holds: the first, and the last of the smallest block that there is.
   BUFFERS_LAST_WORD = 512 / 8 - 1,
 };
@@ -30,13 +29,24 @@ void grader_disk(unsigned long block, void *data, int write) {
     words[0] = words[BUFFERS_LAST_WORD] = disk[block] ? disk[block] : initial_content(block);
 }
 
+struct buffer_operation {
+  u64 begin, end, block, buffer, content;
+  char kind;
+};
+
+// Each client has its share of the memory for traces.
 static struct buffer_trace {
   u64 count, lost;
-  struct buffer_operation {
-    u64 begin, end, block, buffer, content;
-    char kind;
-  } operations[BUFFERS_MOST_OPERATIONS];
+  struct buffer_operation *operations;
 } buffer_traces[BUFFERS_MOST_CLIENTS];
+static u64 buffer_trace_length;
+
+static void begin_buffer_traces(u64 clients) {
+  buffer_trace_length = GRADER_TRACE_BYTES / sizeof(struct buffer_operation) / (clients ? clients : 1);
+  for (u64 client = 0; client < clients; client++)
+    buffer_traces[client] =
+        (struct buffer_trace){.operations = (struct buffer_operation *)trace_memory + client * buffer_trace_length};
+}
 
 static struct buffer_workload {
   enum { BUFFERS_MIXED, BUFFERS_CHASE, BUFFERS_PINS, BUFFERS_WARM } scenario;
@@ -56,7 +66,7 @@ static struct buffer_client {
 static void note_buffer_operation(u64 client, char kind, u64 begin, u64 block, void *buffer, u64 content) {
   struct buffer_trace *trace = &buffer_traces[client];
   inside[client] = 0;
-  if (trace->count == BUFFERS_MOST_OPERATIONS) {
+  if (trace->count == buffer_trace_length) {
     trace->lost++;
     return;
   }
@@ -266,6 +276,7 @@ static int run_buffers(const char *line) {
   forget_lock_uses();
   on_interrupt = 0;
   part_draw = draw_for_client(buffers_asked.seed, BUFFERS_MOST_CLIENTS + 1);
+  begin_buffer_traces(buffers_asked.clients);
   for (u64 client = 0; client < buffers_asked.clients; client++) {
     buffer_clients[client].draw = draw_for_client(buffers_asked.seed, client);
     buffer_clients[client].follow = draw_for_client(buffers_asked.seed, BUFFERS_MOST_CLIENTS);

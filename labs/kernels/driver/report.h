@@ -44,6 +44,11 @@ static void print(const char *format, ...) {
   __builtin_va_end(arguments);
 }
 
+// Where a program of the script keeps what it will report; there is one at a time. A kernel under test has little to spare:
+// MIT's kalloctest wants all but a thousand of its pages to be free, and 300 are in use without any driver.
+enum { GRADER_TRACE_BYTES = 768 << 10 };
+static u64 trace_memory[GRADER_TRACE_BYTES / sizeof(u64)] __attribute__((unused));
+
 static u64 records;
 
 static void begin_record(const char *kind) {
