@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use super::family;
 use super::quota::{Excess, Quota};
 
-/// How often it looks, at most.
-const EVERY: Duration = Duration::from_millis(250);
+/// How often it looks at the processes, at most.
+const EVERY: Duration = Duration::from_millis(200);
 
 /// How many times longer than it looked it then waits, at least.
 const REST: u32 = 80;
+
+/// It looks into the folder, which takes longer, every so many times. A disk fills more slowly than memory.
+const LOOKS_A_FOLDER: u32 = 3;
 
 /// What all processes of a builder may use together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,14 +59,16 @@ impl fmt::Display for TooMuch {
 
 impl Allowance {
     /// What the family of this process uses too much of.
-    pub fn exceeded(&self, first: u32) -> Option<TooMuch> {
+    fn used_by(&self, first: u32) -> Option<TooMuch> {
         let used = family::measure(first);
         if used.tasks > self.tasks {
             return Some(TooMuch::Tasks(self.tasks));
         }
-        if used.memory > self.memory {
-            return Some(TooMuch::Memory(self.memory));
-        }
+        (used.memory > self.memory).then_some(TooMuch::Memory(self.memory))
+    }
+
+    /// What there is too much of in the folder. What a builder left there between two looks counts as well.
+    pub fn left(&self) -> Option<TooMuch> {
         self.quota.exceeded(&self.folder).map(|excess| match excess {
             Excess::Bytes => TooMuch::Disk(self.quota.bytes),
             Excess::Files => TooMuch::Files(self.quota.files),
@@ -73,12 +78,14 @@ impl Allowance {
 
     /// Looks at the family of this process again and again, and answers once it uses too much.
     pub async fn watch(&self, first: u32) -> TooMuch {
-        loop {
+        for look in 0_u32.. {
             let from = Instant::now();
-            if let Some(excess) = self.exceeded(first) {
+            let folder = || if look.is_multiple_of(LOOKS_A_FOLDER) { self.left() } else { None };
+            if let Some(excess) = self.used_by(first).or_else(folder) {
                 return excess;
             }
             tokio::time::sleep(EVERY.max(from.elapsed() * REST)).await;
         }
+        std::future::pending().await
     }
 }

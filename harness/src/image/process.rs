@@ -59,6 +59,8 @@ pub async fn run(
         }
     };
     match ended {
+        // Not whether somebody looked at the right moment, but what there is in the end.
+        Ok(_) if let Some(excess) = allowance.and_then(Allowance::left) => Err(RunError::TooMuch(excess)),
         Ok(status) => Ok(Finished { status, errors: String::from_utf8_lossy(&errors).into_owned() }),
         Err(error) => {
             process.kill();
