@@ -91,6 +91,9 @@ fn fetch_with_git(url: &str, folder: &Path) -> Result<(), SubmissionError> {
     git.args(["fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url]).args(REFSPECS);
     // Nobody is there to type a password in CI, and a question would hang the run.
     git.env("GIT_TERMINAL_PROMPT", "0");
+    if !has_own_ssh() {
+        git.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+    }
     git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     let mut child = git.spawn().map_err(|cause| SubmissionError::GitMissing { url: shown.clone(), cause })?;
     let start = Instant::now();
@@ -111,7 +114,27 @@ fn fetch_with_git(url: &str, folder: &Path) -> Result<(), SubmissionError> {
     let mut text = String::new();
     let read = io::Seek::rewind(&mut errors).and_then(|()| io::Read::read_to_string(&mut errors, &mut text));
     read.map_err(|error| failed(error.to_string()))?;
-    Err(failed(text.trim().replace(url, &shown)))
+    Err(failed(with_help(&text.replace(url, &shown))))
+}
+
+/// Whether the user has said how Git is to speak SSH.
+fn has_own_ssh() -> bool {
+    let by_variable = ["GIT_SSH_COMMAND", "GIT_SSH"].into_iter().any(|name| std::env::var_os(name).is_some());
+    by_variable || git2::Config::open_default().and_then(|all| all.get_entry("core.sshCommand").map(|_| ())).is_ok()
+}
+
+/// What Git said, in one line, and what to do where SSH would have asked.
+fn with_help(said: &str) -> String {
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said = lines.collect::<Vec<_>>().join(" ");
+    let help = if said.contains("Host key verification failed") {
+        "; connect to the host once with `ssh`, or add its key to ~/.ssh/known_hosts"
+    } else if said.contains("Permission denied (") {
+        "; is the key that may read it in the SSH agent (`ssh-add -l`)?"
+    } else {
+        ""
+    };
+    said + help
 }
 
 #[cfg(test)]
@@ -141,6 +164,21 @@ mod tests {
         assert!(copy.find_branch("lab", git2::BranchType::Local).is_ok());
         let error = fetch_with_git(folder.path().join("nowhere").to_str().unwrap(), &to).unwrap_err().to_string();
         assert!(error.contains("nowhere"), "{error}");
+    }
+
+    #[test]
+    fn where_ssh_would_have_asked_somebody_the_error_says_what_to_do() {
+        let said =
+            "Host key verification failed.\r\nfatal: Could not read from remote repository.\n\nPlease make sure\n";
+        let help = with_help(said);
+        assert!(help.starts_with("Host key verification failed. fatal: Could not"), "{help}");
+        assert!(
+            help.ends_with(
+                "Please make sure; connect to the host once with `ssh`, or add its key to ~/.ssh/known_hosts"
+            )
+        );
+        assert!(with_help("root@host: Permission denied (publickey).").contains("ssh-add -l"));
+        assert_eq!(with_help("fatal: repository 'a' not found\n"), "fatal: repository 'a' not found");
     }
 
     #[test]
