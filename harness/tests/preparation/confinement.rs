@@ -69,7 +69,10 @@ enum Ended {
 const DONE: Ended = Ended::Itself { done: true };
 const REFUSED: Ended = Ended::Itself { done: false };
 
-fn run(command: Command, allowance: &Allowance) -> Ended {
+/// What anything may take on a machine with much other work.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn run(command: Command, allowance: &Allowance, patience: Duration) -> Ended {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let Started { mut process, .. } = Supervised::start(command).await.unwrap();
@@ -83,7 +86,7 @@ fn run(command: Command, allowance: &Allowance) -> Ended {
         let ended = tokio::select! {
             status = process.exit() => Ended::Itself { done: status.unwrap().success() },
             excess = watch => Ended::For(excess),
-            () = tokio::time::sleep(Duration::from_secs(2)) => Ended::Overtime,
+            () = tokio::time::sleep(patience) => Ended::Overtime,
         };
         if !matches!(ended, Ended::Itself { .. }) {
             process.kill();
@@ -96,9 +99,13 @@ fn run(command: Command, allowance: &Allowance) -> Ended {
 impl Place {
     /// The script as a builder.
     fn built(&self, confinement: &Confinement, script: &str) -> Ended {
+        self.built_within(PATIENCE, confinement, script)
+    }
+
+    fn built_within(&self, patience: Duration, confinement: &Confinement, script: &str) -> Ended {
         let mut command = self.command(script);
         self.cage(Some(400)).hold(&mut command, confinement).unwrap();
-        run(command, &self.allowance())
+        run(command, &self.allowance(), patience)
     }
 
     /// Whether a script succeeds only where nothing confines it.
@@ -106,7 +113,7 @@ impl Place {
     fn assert_refused(&self, script: &str) {
         let mut trusted = self.command(script);
         keep(&mut trusted);
-        assert_eq!(run(trusted, &self.allowance()), DONE, "it fails anyway: {script}");
+        assert_eq!(run(trusted, &self.allowance(), PATIENCE), DONE, "it fails anyway: {script}");
         let machine = Confinement::of_machine(true);
         assert_eq!(self.built(&machine, script), REFUSED, "{machine:?}: {script}");
     }
@@ -187,7 +194,7 @@ fn a_file_that_may_be_read_is_not_cut_off_even_where_landlock_does_not_know_how(
             let mut command = place.command(&format!("cat \"$TOOL\" >mine && {script}"));
             command.env("TOOL", &tool);
             cage.hold(&mut command, &machine).unwrap();
-            assert_eq!(run(command, &place.allowance()), REFUSED, "{machine:?}: {script}");
+            assert_eq!(run(command, &place.allowance(), PATIENCE), REFUSED, "{machine:?}: {script}");
             assert_eq!(fs::read_to_string(&tool).unwrap(), "of the system", "{machine:?}: {script}");
         }
     }
@@ -268,7 +275,7 @@ fn helper_that_builds_until_it_is_killed() {
     let mut command = place.command(script);
     command.current_dir(own);
     cage.hold(&mut command, &machines()[number]).unwrap();
-    let _ = run(command, &place.allowance());
+    let _ = run(command, &place.allowance(), PATIENCE);
 }
 
 #[test]
@@ -324,7 +331,7 @@ fn a_builder_that_starts_processes_without_end_is_ended_with_all_of_them() {
         // Each shows by a lock that it lives; none of them can be waited for.
         // Were nothing to stop it, it would end at a thousand of them.
         let bomb = "exec 9>lock; flock -s 9; bomb() { [ $1 -lt 9 ] && { bomb $(($1 + 1)) & bomb $(($1 + 1)) & }; sleep 1000; }; bomb 0";
-        let ended = place.built(&machine, bomb);
+        let ended = place.built_within(Duration::from_secs(2), &machine, bomb);
         assert_ne!(ended, DONE, "{machine:?}");
         let lock = File::open(place.own().join("lock")).unwrap();
         assert!(lock.try_lock().is_ok(), "{machine:?}: something lives on");
