@@ -5,6 +5,7 @@
 //! linked through their own first pages; one byte a page, beside the memory, says where blocks begin. That makes both
 //! operations O(orders): a buddy is found by arithmetic, recognised by its byte, and unlinked in place.
 
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use super::order::{Block, LARGEST, Order};
@@ -135,8 +136,9 @@ impl PageAllocator for Buddy {
         };
         while taken > order {
             let Some(half) = taken.smaller() else { break };
+            // The lists below the one that the block came from had none.
             // SAFETY: the upper half is free, on no list, and in the same span as the whole block.
-            unsafe { self.free.push(block.byte_add(half.bytes()), state.add(half.pages()), half) };
+            unsafe { self.free.push_first(block.byte_add(half.bytes()), state.add(half.pages()), half) };
             taken = half;
         }
         // SAFETY: a block on a list has its state in its region's map.
@@ -157,7 +159,7 @@ impl PageAllocator for Buddy {
                 // SAFETY: as above; from here on the page may lie anywhere in a free block.
                 unsafe { state.write(State::INNER) };
                 // SAFETY: a block of this order was handed out there, and now it is given back.
-                unsafe { self.release(&span, Block::around(page, order)) };
+                unsafe { self.release(&span, Block::at(page, order)) };
                 return Ok(());
             }
         }
@@ -228,7 +230,7 @@ impl State {
 struct FreeBlock {
     next: *mut FreeBlock,
     /// Not kept up in the first block of a list, so that taking that one touches no other.
-    previous: *mut FreeBlock,
+    previous: MaybeUninit<*mut FreeBlock>,
     /// The state of the block's first page, so that nobody need ask which region it is in.
     state: *mut State,
 }
@@ -254,14 +256,31 @@ impl FreeLists {
     /// The block is on no list, in use by nobody, and has its state at `state`.
     unsafe fn push(&mut self, block: *mut FreeBlock, state: *mut State, order: Order) {
         let next = self.heads[order.index()];
-        // SAFETY: the block is ours to write.
-        unsafe { block.write(FreeBlock { next, previous: ptr::null_mut(), state }) };
-        // SAFETY: its state is in the map of its region.
-        unsafe { state.write(State::free(order)) };
+        // SAFETY: the caller's promise.
+        unsafe { self.put_before(next, block, state, order) };
         // SAFETY: blocks on lists are free, so only the lists use them.
         if let Some(next) = unsafe { next.as_mut() } {
-            next.previous = block;
+            next.previous.write(block);
         }
+    }
+
+    /// Adds a block to an empty list.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    unsafe fn push_first(&mut self, block: *mut FreeBlock, state: *mut State, order: Order) {
+        debug_assert!(self.heads[order.index()].is_null());
+        // SAFETY: the caller's promise.
+        unsafe { self.put_before(ptr::null_mut(), block, state, order) };
+    }
+
+    /// # Safety
+    /// As for [`push`](Self::push); the list is empty or begins with `next`, which will know what is before it.
+    unsafe fn put_before(&mut self, next: *mut FreeBlock, block: *mut FreeBlock, state: *mut State, order: Order) {
+        // SAFETY: the block is ours to write.
+        unsafe { block.write(FreeBlock { next, previous: MaybeUninit::uninit(), state }) };
+        // SAFETY: its state is in the map of its region.
+        unsafe { state.write(State::free(order)) };
         self.heads[order.index()] = block;
     }
 
@@ -287,11 +306,13 @@ impl FreeLists {
             self.heads[order.index()] = next;
             return;
         }
-        // SAFETY: as for the block itself; one that is not the first has another before it.
+        // SAFETY: one that is not the first has another before it, which was written here when it came.
+        let previous = unsafe { previous.assume_init() };
+        // SAFETY: as for the block itself.
         unsafe { (*previous).next = next };
         // SAFETY: as for the block itself.
         if let Some(next) = unsafe { next.as_mut() } {
-            next.previous = previous;
+            next.previous.write(previous);
         }
     }
 

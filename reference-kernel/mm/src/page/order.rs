@@ -103,6 +103,13 @@ impl Block {
         Self { first: page & !(order.pages() - 1), order }
     }
 
+    /// The block of this order that begins at page `first`, a multiple of its size.
+    #[inline]
+    pub const fn at(first: usize, order: Order) -> Self {
+        debug_assert!(first.is_multiple_of(order.pages()));
+        Self { first, order }
+    }
+
     /// The largest block that starts at page `first` and has at most `pages` pages; none for no pages.
     pub fn largest_at(first: usize, pages: usize) -> Option<Self> {
         Order::all()
