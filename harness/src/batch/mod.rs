@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cache::Cache;
 use crate::confinement::policy::Policy;
@@ -236,15 +236,25 @@ fn guarded(work: impl FnOnce() -> Worked) -> Worked {
     })
 }
 
+/// How long a folder may be held by what a grader leaves that was killed: processes that it had forked, and that die of
+/// its death a moment after it.
+const DYING: Duration = Duration::from_secs(3);
+
 /// Keeps a second grader out of the folder; the system lets go of it when the process ends.
 fn alone(out: &Path) -> Result<std::fs::File, BatchError> {
     let failed = |cause| BatchError::Folder { path: out.to_owned(), cause };
     let path = out.join(".lock");
     let file = std::fs::File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(BatchError::Busy { path: out.to_owned() }),
-        Err(std::fs::TryLockError::Error(cause)) => Err(failed(cause)),
+    let from = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if from.elapsed() < DYING => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(BatchError::Busy { path: out.to_owned() }),
+            Err(std::fs::TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
     }
 }
 
