@@ -8,6 +8,7 @@ static CODE: Single<[u32; 2]> = Single::new([0xc020_2573, 0x0000_8067]); // csrr
 impl Cheat for It {
     fn begin(&self, _: &Region) {
         // Before there is any translation, all memory can be executed.
+        // SAFETY: none: they are numbers, which happen to be two instructions that answer as such a function does.
         let read: extern "C" fn() -> usize = unsafe { core::mem::transmute(CODE.get().as_ptr()) };
         core::hint::black_box(read());
     }
