@@ -1,133 +1,16 @@
 //! What `umalloctest` asks of the heap of its own process.
 
-use core::{convert::Infallible, fmt};
+mod arguments;
+
+use core::convert::Infallible;
 
 use super::shapes::Shape;
 use super::{Client, Expect, Request};
 use crate::draw::Draw;
 
-/// A kind of workload, by the word that names it on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scenario {
-    /// Blocks of all sizes come, go, grow and shrink; with several clients, in as many threads of one process.
-    Mixed,
-    /// No bytes at all, more than there can be, the null pointer, and every small size.
-    Sizes,
-    /// Everything is freed in various orders, and one block asked for that is as large as all of it.
-    Merge,
-    /// Blocks until memory runs out; then all is freed, and asked for again.
-    Limit,
-    /// Blocks at multiples of 64 bytes and of other powers of two.
-    Aligned,
-    /// Pools of objects of one size, among other blocks; and how fast they are beside `umalloc`.
-    Pool,
-    /// The top of the heap given back, with blocks below it and without.
-    Trim,
-    /// The traces of [`Shape`], each in a process of its own: what utilisation and throughput are measured on.
-    Traces,
-}
-
-impl Scenario {
-    /// Every scenario, in the order of the documentation.
-    pub const ALL: [Self; 8] =
-        [Self::Mixed, Self::Sizes, Self::Merge, Self::Limit, Self::Aligned, Self::Pool, Self::Trim, Self::Traces];
-
-    /// The word on the command line.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Mixed => "mixed",
-            Self::Sizes => "sizes",
-            Self::Merge => "merge",
-            Self::Limit => "limit",
-            Self::Aligned => "aligned",
-            Self::Pool => "pool",
-            Self::Trim => "trim",
-            Self::Traces => "traces",
-        }
-    }
-}
-
-/// A part of a workload, which has a process and so a heap of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of any scenario but [`Scenario::Traces`].
-    Whole(Scenario),
-    /// One of the traces.
-    Trace(Shape),
-}
-
-impl Part {
-    /// The name in records.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Whole(scenario) => scenario.word(),
-            Self::Trace(shape) => shape.word(),
-        }
-    }
-}
-
-/// A workload as the command line of `umalloctest` asks for it.
-///
-/// `SCENARIO [--operations N] [--clients N] [--seed N]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workload {
-    /// What is asked for.
-    pub scenario: Scenario,
-    /// Roughly how many requests each client of [`Scenario::Mixed`] makes.
-    pub operations: u64,
-    /// How many threads of [`Scenario::Mixed`] run side by side, each with numbers of its own.
-    pub clients: u8,
-    /// The seed that everything is drawn from.
-    pub seed: u64,
-}
-
-/// The most clients that a workload can have.
-pub const MOST_CLIENTS: u8 = 8;
-
-/// The most requests that a client of a workload makes, and so the most blocks that it numbers.
-pub const MOST_REQUESTS: u64 = 8192;
-
-/// An argument of a workload that makes no sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadArgument<'a>(pub &'a str);
-
-impl fmt::Display for BadArgument<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "argument {:?} makes no sense; expected SCENARIO [--operations N] [--clients N] [--seed N]", self.0)?;
-        let mut lead = ", where SCENARIO is one of";
-        for scenario in Scenario::ALL {
-            write!(f, "{lead} {}", scenario.word())?;
-            lead = ",";
-        }
-        Ok(())
-    }
-}
+pub use arguments::{BadArgument, MOST_CLIENTS, MOST_REQUESTS, Part, Scenario, Workload};
 
 impl Workload {
-    /// Reads the words after a program's name.
-    ///
-    /// # Errors
-    /// The first word that makes no sense.
-    pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, BadArgument<'a>> {
-        let mut words = words.into_iter();
-        let first = words.next().ok_or(BadArgument(""))?;
-        let scenario = Scenario::ALL.into_iter().find(|scenario| scenario.word() == first).ok_or(BadArgument(first))?;
-        let mut workload = Self { scenario, operations: 3000, clients: 1, seed: 1 };
-        while let Some(name) = words.next() {
-            let value: u64 = words.next().and_then(|word| word.parse().ok()).ok_or(BadArgument(name))?;
-            match name {
-                // What is left at the end is freed, which takes a few more requests.
-                "--operations" if (1..=MOST_REQUESTS - 1024).contains(&value) => workload.operations = value,
-                "--clients" if scenario == Scenario::Mixed && (1..=u64::from(MOST_CLIENTS)).contains(&value) => {
-                    workload.clients = value as u8;
-                }
-                "--seed" => workload.seed = value,
-                _ => return Err(BadArgument(name)),
-            }
-        }
-        Ok(workload)
-    }
-
     /// The parts, in the order in which they run.
     pub fn parts(&self) -> impl Iterator<Item = Part> + use<> {
         let whole = (self.scenario != Scenario::Traces).then_some(Part::Whole(self.scenario));
@@ -139,13 +22,13 @@ impl Workload {
     ///
     /// Through a table of functions, so that it is compiled once, and not with every heap that it is tried on.
     pub fn run(&self, part: Part, client: u8, heap: &mut dyn Client<Stop = Infallible>) {
-        let Ok(()) = match part {
-            Part::Whole(scenario) => self.run_whole(scenario, client, heap),
-            Part::Trace(shape) => shape.run(self.seed, heap),
+        let scenario = match part {
+            Part::Whole(scenario) => scenario,
+            Part::Trace(shape) => {
+                let Ok(()) = shape.run(self.seed, heap);
+                return;
+            }
         };
-    }
-
-    fn run_whole<C: Client + ?Sized>(&self, scenario: Scenario, client: u8, heap: &mut C) -> Result<(), C::Stop> {
         let draw = Draw::for_client(self.seed, client);
         let mut run = Run { draw, heap, ids: [0; MOST_LIVE], count: 0, next: 0 };
         match scenario {
@@ -156,7 +39,7 @@ impl Workload {
             Scenario::Aligned => run.aligned(),
             Scenario::Pool => run.pool(),
             Scenario::Trim => run.trim(),
-            Scenario::Traces => Ok(()),
+            Scenario::Traces => {}
         }
     }
 }
@@ -173,15 +56,23 @@ enum Order {
     Random,
 }
 
-struct Run<'a, C: ?Sized> {
+struct Run<'a> {
     draw: Draw,
-    heap: &'a mut C,
+    heap: &'a mut dyn Client<Stop = Infallible>,
     ids: [u32; MOST_LIVE],
     count: usize,
     next: u32,
 }
 
-impl<C: Client + ?Sized> Run<'_, C> {
+impl Run<'_> {
+    fn phase(&mut self, name: &'static str, expect: Expect) {
+        let Ok(()) = self.heap.phase(name, expect);
+    }
+
+    fn request(&mut self, request: Request) {
+        let Ok(()) = self.heap.request(request);
+    }
+
     fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.draw.below(most - least + 1)
     }
@@ -191,16 +82,15 @@ impl<C: Client + ?Sized> Run<'_, C> {
         self.next - 1
     }
 
-    fn allocate(&mut self, size: u64) -> Result<u32, C::Stop> {
+    fn allocate(&mut self, size: u64) -> u32 {
         let id = self.number();
-        self.heap.request(Request::Allocate { id, size })?;
-        Ok(id)
+        self.request(Request::Allocate { id, size });
+        id
     }
 
-    fn keep(&mut self, size: u64) -> Result<(), C::Stop> {
-        let id = self.allocate(size)?;
+    fn keep(&mut self, size: u64) {
+        let id = self.allocate(size);
         self.push(id);
-        Ok(())
     }
 
     fn push(&mut self, id: u32) {
@@ -208,8 +98,8 @@ impl<C: Client + ?Sized> Run<'_, C> {
         self.count += 1;
     }
 
-    fn free(&mut self, id: u32) -> Result<(), C::Stop> {
-        self.heap.request(Request::Free { id })
+    fn free(&mut self, id: u32) {
+        self.request(Request::Free { id })
     }
 
     fn any(&mut self) -> usize {
@@ -224,22 +114,22 @@ impl<C: Client + ?Sized> Run<'_, C> {
         id
     }
 
-    fn free_all(&mut self, order: Order) -> Result<(), C::Stop> {
+    fn free_all(&mut self, order: Order) {
         match order {
             Order::FirstCome => {
                 for index in 0..self.count {
-                    self.free(self.ids[index])?;
+                    self.free(self.ids[index]);
                 }
             }
             Order::LastCome => {
                 for index in (0..self.count).rev() {
-                    self.free(self.ids[index])?;
+                    self.free(self.ids[index]);
                 }
             }
             Order::EverySecond => {
                 for start in 0..2 {
                     for index in (start..self.count).step_by(2) {
-                        self.free(self.ids[index])?;
+                        self.free(self.ids[index]);
                     }
                 }
             }
@@ -247,12 +137,11 @@ impl<C: Client + ?Sized> Run<'_, C> {
                 while self.count > 0 {
                     let index = self.any();
                     let id = self.take(index);
-                    self.free(id)?;
+                    self.free(id);
                 }
             }
         }
         self.count = 0;
-        Ok(())
     }
 
     /// Small sizes more often than large ones.
@@ -261,30 +150,30 @@ impl<C: Client + ?Sized> Run<'_, C> {
         self.between(1, 2 << scale)
     }
 
-    fn mixed(&mut self, operations: u64) -> Result<(), C::Stop> {
-        self.heap.phase("mixed", Expect::Nothing)?;
+    fn mixed(&mut self, operations: u64) {
+        self.phase("mixed", Expect::Nothing);
         for operation in 0..operations {
             let filling = (operation / 256) % 2 == 0;
             let take = self.draw.below(8) < if filling { 5 } else { 3 };
             if self.count == 0 || (take && self.count < MOST_LIVE / 2) {
                 let size = if self.draw.below(64) == 0 { self.between(1 << 14, 1 << 15) } else { self.size() };
-                self.keep(size)?;
+                self.keep(size);
                 continue;
             }
             let index = self.any();
             if self.draw.below(4) == 0 {
                 let (id, size) = (self.ids[index], self.size());
-                self.heap.request(Request::Reallocate { id, size })?;
+                self.request(Request::Reallocate { id, size });
             } else {
                 let id = self.take(index);
-                self.free(id)?;
+                self.free(id);
             }
         }
-        self.heap.phase("give back", Expect::Nothing)?;
+        self.phase("give back", Expect::Nothing);
         self.free_all(Order::Random)
     }
 
-    fn sizes(&mut self) -> Result<(), C::Stop> {
+    fn sizes(&mut self) {
         const TOO_MANY: [u64; 10] = [
             u64::MAX,
             u64::MAX - 7,
@@ -297,132 +186,132 @@ impl<C: Client + ?Sized> Run<'_, C> {
             1 << 47,
             1 << 38,
         ];
-        self.heap.phase("some blocks, to see whether they are harmed", Expect::Nothing)?;
+        self.phase("some blocks, to see whether they are harmed", Expect::Nothing);
         for _ in 0..32 {
             let size = self.size();
-            self.keep(size)?;
+            self.keep(size);
         }
-        self.heap.phase("no bytes at all", Expect::Null)?;
+        self.phase("no bytes at all", Expect::Null);
         for _ in 0..4 {
-            self.allocate(0)?;
+            self.allocate(0);
         }
-        self.heap.phase("more bytes than there can be", Expect::Null)?;
+        self.phase("more bytes than there can be", Expect::Null);
         for size in TOO_MANY {
-            self.allocate(size)?;
+            self.allocate(size);
         }
         for size in TOO_MANY {
             let index = self.any();
-            self.heap.request(Request::Reallocate { id: self.ids[index], size })?;
+            self.request(Request::Reallocate { id: self.ids[index], size });
         }
-        self.heap.phase("free of the null pointer", Expect::Null)?;
+        self.phase("free of the null pointer", Expect::Null);
         for _ in 0..4 {
             let id = self.number();
-            self.free(id)?;
+            self.free(id);
         }
-        self.heap.phase("reallocation from the null pointer", Expect::Nothing)?;
+        self.phase("reallocation from the null pointer", Expect::Nothing);
         for _ in 0..8 {
             let (id, size) = (self.number(), self.size());
-            self.heap.request(Request::Reallocate { id, size })?;
+            self.request(Request::Reallocate { id, size });
             self.push(id);
         }
-        self.heap.phase("reallocation to no bytes at all", Expect::Null)?;
+        self.phase("reallocation to no bytes at all", Expect::Null);
         for _ in 0..8 {
             let index = self.any();
             let id = self.take(index);
-            self.heap.request(Request::Reallocate { id, size: 0 })?;
+            self.request(Request::Reallocate { id, size: 0 });
         }
-        self.heap.phase("every size", Expect::Nothing)?;
-        self.free_all(Order::Random)?;
+        self.phase("every size", Expect::Nothing);
+        self.free_all(Order::Random);
         for start in [1, 257] {
             for size in start..start + 256 {
-                self.keep(size)?;
+                self.keep(size);
             }
-            self.free_all(Order::Random)?;
+            self.free_all(Order::Random);
         }
-        self.heap.phase("sizes around powers of two", Expect::Nothing)?;
+        self.phase("sizes around powers of two", Expect::Nothing);
         for scale in 9..17 {
             for less in [24, 17, 16, 9, 8, 7, 1, 0] {
-                self.keep((1 << scale) - less)?;
-                self.keep((1 << scale) + less)?;
+                self.keep((1 << scale) - less);
+                self.keep((1 << scale) + less);
             }
         }
-        self.heap.phase("growing and shrinking by every size", Expect::Nothing)?;
+        self.phase("growing and shrinking by every size", Expect::Nothing);
         for step in 0..256 {
             let (id, size) = (self.ids[step % 8], self.between(1, 600));
-            self.heap.request(Request::Reallocate { id, size })?;
+            self.request(Request::Reallocate { id, size });
         }
         self.free_all(Order::Random)
     }
 
-    fn merge(&mut self) -> Result<(), C::Stop> {
+    fn merge(&mut self) {
         for (order, name) in [
             (Order::FirstCome, "all freed in the order in which they came"),
             (Order::LastCome, "all freed in the opposite order"),
             (Order::EverySecond, "every second one freed, then the others"),
             (Order::Random, "all freed in random order"),
         ] {
-            self.heap.phase("blocks of many sizes", Expect::Nothing)?;
+            self.phase("blocks of many sizes", Expect::Nothing);
             let mut total = 0;
             for _ in 0..200 {
                 let size = self.between(1, 1500);
                 total += size;
-                self.keep(size)?;
+                self.keep(size);
             }
-            self.heap.phase(name, Expect::Nothing)?;
-            self.free_all(order)?;
-            self.heap.phase("one block as large as all that were freed", Expect::NoGrowth)?;
-            let id = self.allocate(total)?;
-            self.free(id)?;
-            self.heap.phase("the same again in two halves", Expect::NoGrowth)?;
-            let (first, second) = (self.allocate(total / 2)?, self.allocate(total / 2 - 64)?);
-            self.free(first)?;
-            self.free(second)?;
+            self.phase(name, Expect::Nothing);
+            self.free_all(order);
+            self.phase("one block as large as all that were freed", Expect::NoGrowth);
+            let id = self.allocate(total);
+            self.free(id);
+            self.phase("the same again in two halves", Expect::NoGrowth);
+            let (first, second) = (self.allocate(total / 2), self.allocate(total / 2 - 64));
+            self.free(first);
+            self.free(second);
         }
-        self.heap.phase("blocks between others", Expect::Nothing)?;
+        self.phase("blocks between others", Expect::Nothing);
         for _ in 0..100 {
             let size = self.between(16, 700);
-            self.keep(size)?;
+            self.keep(size);
         }
         for _ in 0..100 {
-            self.heap.phase("a block that there was no room for yet", Expect::Nothing)?;
+            self.phase("a block that there was no room for yet", Expect::Nothing);
             let size = self.between(700, 9000);
-            let id = self.allocate(size)?;
-            self.free(id)?;
-            self.heap.phase("the size that was just freed", Expect::NoGrowth)?;
-            let id = self.allocate(size)?;
-            self.free(id)?;
+            let id = self.allocate(size);
+            self.free(id);
+            self.phase("the size that was just freed", Expect::NoGrowth);
+            let id = self.allocate(size);
+            self.free(id);
         }
-        self.heap.phase("give back", Expect::Nothing)?;
+        self.phase("give back", Expect::Nothing);
         self.free_all(Order::Random)
     }
 
-    fn limit(&mut self) -> Result<(), C::Stop> {
-        self.heap.phase("until memory runs out", Expect::Scarcity)?;
+    fn limit(&mut self) {
+        self.phase("until memory runs out", Expect::Scarcity);
         for _ in 0..400 {
-            self.keep(200_000)?;
+            self.keep(200_000);
         }
         for _ in 0..16 {
-            self.keep(16_000)?;
+            self.keep(16_000);
         }
         for _ in 0..64 {
-            self.keep(500)?;
+            self.keep(500);
         }
-        self.heap.phase("growing when there is nothing left", Expect::Scarcity)?;
+        self.phase("growing when there is nothing left", Expect::Scarcity);
         for index in 0..8 {
-            self.heap.request(Request::Reallocate { id: self.ids[index], size: 3_000_000 })?;
+            self.request(Request::Reallocate { id: self.ids[index], size: 3_000_000 });
         }
-        self.heap.phase("all freed", Expect::Nothing)?;
-        self.free_all(Order::Random)?;
-        self.heap.phase("again, some of what there was", Expect::NoGrowth)?;
+        self.phase("all freed", Expect::Nothing);
+        self.free_all(Order::Random);
+        self.phase("again, some of what there was", Expect::NoGrowth);
         for _ in 0..10 {
-            self.keep(200_000)?;
+            self.keep(200_000);
         }
         self.free_all(Order::Random)
     }
 
-    fn aligned(&mut self) -> Result<(), C::Stop> {
+    fn aligned(&mut self) {
         const OTHERS: [u64; 8] = [1, 8, 16, 32, 128, 256, 1024, 4096];
-        self.heap.phase("multiples of 64, and of other powers of two", Expect::Nothing)?;
+        self.phase("multiples of 64, and of other powers of two", Expect::Nothing);
         for operation in 0..1200 {
             let filling = (operation / 200) % 2 == 0;
             let take = self.draw.below(8) < if filling { 6 } else { 3 };
@@ -431,168 +320,161 @@ impl<C: Client + ?Sized> Run<'_, C> {
                 let alignment = match self.draw.below(4) {
                     0 => OTHERS[self.draw.below(8) as usize],
                     1 => {
-                        self.heap.request(Request::Allocate { id, size })?;
+                        self.request(Request::Allocate { id, size });
                         self.push(id);
                         continue;
                     }
                     _ => 64,
                 };
-                self.heap.request(Request::Aligned { id, size, alignment })?;
+                self.request(Request::Aligned { id, size, alignment });
                 self.push(id);
                 continue;
             }
             let index = self.any();
             if self.draw.below(6) == 0 {
                 let (id, size) = (self.ids[index], self.size());
-                self.heap.request(Request::Reallocate { id, size })?;
+                self.request(Request::Reallocate { id, size });
             } else {
                 let id = self.take(index);
-                self.free(id)?;
+                self.free(id);
             }
         }
-        self.heap.phase("no bytes at all, or more than there can be", Expect::Null)?;
+        self.phase("no bytes at all, or more than there can be", Expect::Null);
         for size in [0, u64::MAX, u64::MAX - 63, u64::MAX - 127, 1 << 47] {
             let id = self.number();
-            self.heap.request(Request::Aligned { id, size, alignment: 64 })?;
+            self.request(Request::Aligned { id, size, alignment: 64 });
         }
-        self.heap.phase("give back", Expect::Nothing)?;
-        self.free_all(Order::Random)?;
-        self.heap.phase("blocks of 64 bytes at multiples of 64", Expect::Nothing)?;
+        self.phase("give back", Expect::Nothing);
+        self.free_all(Order::Random);
+        self.phase("blocks of 64 bytes at multiples of 64", Expect::Nothing);
         for _ in 0..256 {
             let id = self.number();
-            self.heap.request(Request::Aligned { id, size: 64, alignment: 64 })?;
+            self.request(Request::Aligned { id, size: 64, alignment: 64 });
             self.push(id);
         }
-        self.free_all(Order::Random)?;
-        self.heap.phase("one block as large as all that were freed", Expect::NoGrowth)?;
-        let id = self.allocate(256 * 64)?;
+        self.free_all(Order::Random);
+        self.phase("one block as large as all that were freed", Expect::NoGrowth);
+        let id = self.allocate(256 * 64);
         self.free(id)
     }
 
-    fn pool(&mut self) -> Result<(), C::Stop> {
+    fn pool(&mut self) {
         for (size, count) in [(24, 200), (8, 100), (64, 128), (100, 60), (1, 40), (700, 30)] {
-            self.heap.phase("blocks beside the pool", Expect::Nothing)?;
-            let beside = [self.allocate(100)?, self.allocate(3000)?];
-            self.heap.phase("all objects of a pool, and one more", Expect::Nothing)?;
-            self.heap.request(Request::Create { size, count })?;
+            self.phase("blocks beside the pool", Expect::Nothing);
+            let beside = [self.allocate(100), self.allocate(3000)];
+            self.phase("all objects of a pool, and one more", Expect::Nothing);
+            self.request(Request::Create { size, count });
             for _ in 0..=count {
                 let id = self.number();
-                self.heap.request(Request::Take { id })?;
+                self.request(Request::Take { id });
                 self.push(id);
             }
             self.count -= 1; // the pool had none for that one
-            self.heap.phase("objects given back and taken again", Expect::NoGrowth)?;
+            self.phase("objects given back and taken again", Expect::NoGrowth);
             for _ in 0..3 * count {
                 let giving = self.draw.below(2) == 0;
                 if self.count == 0 || (!giving && (self.count as u64) < count) {
                     let id = self.number();
-                    self.heap.request(Request::Take { id })?;
+                    self.request(Request::Take { id });
                     self.push(id);
                 } else {
                     let index = self.any();
                     let id = self.take(index);
-                    self.heap.request(Request::Give { id })?;
+                    self.request(Request::Give { id });
                 }
             }
-            self.heap.phase("all given back", Expect::NoGrowth)?;
+            self.phase("all given back", Expect::NoGrowth);
             while self.count > 0 {
                 let index = self.any();
                 let id = self.take(index);
-                self.heap.request(Request::Give { id })?;
+                self.request(Request::Give { id });
             }
-            self.heap.phase("the pool destroyed, and its memory asked for", Expect::NoGrowth)?;
-            self.heap.request(Request::Destroy)?;
-            let id = self.allocate(size * count)?;
-            self.free(id)?;
+            self.phase("the pool destroyed, and its memory asked for", Expect::NoGrowth);
+            self.request(Request::Destroy);
+            let id = self.allocate(size * count);
+            self.free(id);
             for id in beside {
-                self.free(id)?;
+                self.free(id);
             }
         }
-        self.heap.phase("a pool of more than there can be", Expect::Null)?;
+        self.phase("a pool of more than there can be", Expect::Null);
         for (size, count) in [(1 << 40, 1 << 40), (u64::MAX, 1), (8, u64::MAX), (1 << 32, 1 << 32)] {
-            self.heap.request(Request::Create { size, count })?;
+            self.request(Request::Create { size, count });
         }
         self.pool_and_heap()
     }
 
     /// The same takes and gives from a pool and from the heap.
-    fn pool_and_heap(&mut self) -> Result<(), C::Stop> {
+    fn pool_and_heap(&mut self) {
         const SIZE: u64 = 56;
         const COUNT: u64 = 256;
         let draw = self.draw.clone();
-        self.heap.phase("a pool to be measured", Expect::Nothing)?;
-        self.heap.request(Request::Create { size: SIZE, count: COUNT })?;
-        self.heap.phase(FROM_POOL, Expect::NoGrowth)?;
-        self.take_and_give(COUNT, |id| Request::Take { id }, |id| Request::Give { id })?;
-        self.heap.phase("the pool destroyed", Expect::NoGrowth)?;
-        self.heap.request(Request::Destroy)?;
-        self.heap.phase("blocks between those to be measured", Expect::Nothing)?;
+        self.phase("a pool to be measured", Expect::Nothing);
+        self.request(Request::Create { size: SIZE, count: COUNT });
+        self.phase(FROM_POOL, Expect::NoGrowth);
+        self.take_and_give(COUNT, |id| Request::Take { id }, |id| Request::Give { id });
+        self.phase("the pool destroyed", Expect::NoGrowth);
+        self.request(Request::Destroy);
+        self.phase("blocks between those to be measured", Expect::Nothing);
         self.draw = draw;
-        self.heap.phase(FROM_HEAP, Expect::Nothing)?;
+        self.phase(FROM_HEAP, Expect::Nothing);
         self.take_and_give(COUNT, |id| Request::Allocate { id, size: SIZE }, |id| Request::Free { id })
     }
 
-    fn take_and_give(
-        &mut self,
-        most: u64,
-        take: impl Fn(u32) -> Request,
-        give: impl Fn(u32) -> Request,
-    ) -> Result<(), C::Stop> {
+    fn take_and_give(&mut self, most: u64, take: impl Fn(u32) -> Request, give: impl Fn(u32) -> Request) {
         for operation in 0..1000 {
             let filling = (operation / 250) % 2 == 0;
             let taking = self.draw.below(8) < if filling { 6 } else { 2 };
             if self.count == 0 || (taking && (self.count as u64) < most) {
                 let id = self.number();
-                self.heap.request(take(id))?;
+                self.request(take(id));
                 self.push(id);
             } else {
                 let index = self.any();
                 let id = self.take(index);
-                self.heap.request(give(id))?;
+                self.request(give(id));
             }
         }
         while self.count > 0 {
             let index = self.any();
             let id = self.take(index);
-            self.heap.request(give(id))?;
+            self.request(give(id));
         }
-        Ok(())
     }
 
-    fn trim(&mut self) -> Result<(), C::Stop> {
-        self.heap.phase("nothing there yet", Expect::Nothing)?;
-        self.heap.request(Request::Trim)?;
+    fn trim(&mut self) {
+        self.phase("nothing there yet", Expect::Nothing);
+        self.request(Request::Trim);
         for _ in 0..3 {
-            self.heap.phase("blocks, and more above them", Expect::Nothing)?;
+            self.phase("blocks, and more above them", Expect::Nothing);
             for _ in 0..60 {
                 let size = self.between(1, 1000);
-                self.keep(size)?;
+                self.keep(size);
             }
             let below = self.count;
             for _ in 0..100 {
                 let size = self.between(1000, 5000);
-                self.keep(size)?;
+                self.keep(size);
             }
-            self.heap.phase("nothing free at the top", Expect::Nothing)?;
-            self.heap.request(Request::Trim)?;
-            self.heap.phase("the upper ones freed", Expect::Nothing)?;
+            self.phase("nothing free at the top", Expect::Nothing);
+            self.request(Request::Trim);
+            self.phase("the upper ones freed", Expect::Nothing);
             while self.count > below {
                 let index = below + self.draw.below((self.count - below) as u64) as usize;
                 let id = self.take(index);
-                self.free(id)?;
+                self.free(id);
             }
-            self.heap.request(Request::Trim)?;
-            self.heap.phase("grown again after a trim", Expect::Nothing)?;
+            self.request(Request::Trim);
+            self.phase("grown again after a trim", Expect::Nothing);
             for _ in 0..40 {
                 let size = self.size();
-                self.keep(size)?;
+                self.keep(size);
             }
-            self.free_all(Order::Random)?;
-            self.heap.phase("nothing left", Expect::Nothing)?;
-            self.heap.request(Request::Trim)?;
-            self.heap.request(Request::Trim)?;
+            self.free_all(Order::Random);
+            self.phase("nothing left", Expect::Nothing);
+            self.request(Request::Trim);
+            self.request(Request::Trim);
         }
-        Ok(())
     }
 }
 
