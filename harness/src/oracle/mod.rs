@@ -95,10 +95,21 @@ fn by_group<V, K: PartialEq>(
     group_and_kind: impl Fn(&V) -> (&'static str, K),
     explain: impl Fn(&V) -> Finding,
 ) -> BTreeMap<&'static str, Findings> {
+    by_groups(violations, |_| &[], group_and_kind, explain)
+}
+
+/// As [`by_group`]; `also` names the groups that can show nothing any more where a violation is found, beside its own.
+fn by_groups<V, K: PartialEq>(
+    violations: &[V],
+    also: impl Fn(&V) -> &'static [&'static str],
+    group_and_kind: impl Fn(&V) -> (&'static str, K),
+    explain: impl Fn(&V) -> Finding,
+) -> BTreeMap<&'static str, Findings> {
     let mut groups: BTreeMap<&'static str, Findings> = BTreeMap::new();
     let mut explained: Vec<(&'static str, K)> = Vec::new();
     for violation in violations {
-        for group in [group_and_kind(violation).0, "all"] {
+        let own = [group_and_kind(violation).0, "all"];
+        for group in own.into_iter().chain(also(violation).iter().copied()) {
             let findings = groups.entry(group).or_default();
             findings.count += 1;
             // One of each kind says more than the first few, which are mostly the same mistake again.

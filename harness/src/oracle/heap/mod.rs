@@ -5,13 +5,12 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::mem::Discriminant;
+use std::mem::discriminant;
 
 use abi::heap::Expect;
 use abi::heap::record::Entry;
 
-use super::{Findings, Judgement, Judging, Oracle};
+use super::{Judgement, Judging, Oracle, by_groups};
 pub use explain::asked;
 pub use rules::{Judged, Rule, Violation, judge};
 
@@ -62,31 +61,21 @@ pub struct Operation {
     pub entry: Entry,
 }
 
-/// The most kinds of violations of a group that are explained; the others are counted.
-const EXPLAINED: usize = 3;
+/// Of what is no heap nothing else can be said: one that never grew has not grown too much.
+const OF_THE_HEAP: &[&str] = &["reuse", "growth"];
 
 fn judgement(cases: &[Case]) -> Judgement {
-    let mut all = Judgement::default();
-    let groups: &mut BTreeMap<&'static str, Findings> = &mut all.groups;
-    let mut explained: Vec<(&'static str, Discriminant<Rule>)> = Vec::new();
-    for case in cases {
-        let judged = judge(case);
-        all.due += judged.due;
-        all.met += judged.met;
-        for violation in &judged.violations {
-            // Of what is no heap nothing else can be said: one that never grew has not grown too much.
-            let also: &[&str] = if matches!(violation.rule, Rule::Outside { .. }) { &["reuse", "growth"] } else { &[] };
-            for group in [violation.rule.group(), "all"].into_iter().chain(also.iter().copied()) {
-                let findings = groups.entry(group).or_default();
-                findings.count += 1;
-                // One of each kind says more than the first few, which are mostly the same mistake again.
-                let kind = (group, std::mem::discriminant(&violation.rule));
-                if findings.explained.len() < EXPLAINED && !explained.contains(&kind) {
-                    explained.push(kind);
-                    findings.explained.push(explain::explain(violation, case));
-                }
-            }
-        }
-    }
-    all
+    let judged: Vec<(&Case, Judged)> = cases.iter().map(|case| (case, judge(case))).collect();
+    let violations: Vec<(&Case, &Violation)> = judged
+        .iter()
+        .flat_map(|(case, judged)| judged.violations.iter().map(move |violation| (*case, violation)))
+        .collect();
+    let groups = by_groups(
+        &violations,
+        |(_, violation)| if matches!(violation.rule, Rule::Outside { .. }) { OF_THE_HEAP } else { &[] },
+        |(_, violation)| (violation.rule.group(), discriminant(&violation.rule)),
+        |(case, violation)| explain::explain(violation, case),
+    );
+    let sum = |part: fn(&Judged) -> u64| judged.iter().map(|(_, judged)| part(judged)).sum();
+    Judgement { groups, due: sum(|judged| judged.due), met: sum(|judged| judged.met) }
 }

@@ -270,10 +270,9 @@ impl<'a> Account<'a> {
         let filling = self.alone && self.phase(at) == "fill holes";
         let holes = if filling { self.holes(number) } else { (0, 0) };
         let Some(run) = self.pages.around(address, size) else {
-            if self.pages.around(address, 1).is_none() {
-                self.judged.elsewhere.insert(at);
-            }
-            return self.report(at, Rule::NotInPages { address, size });
+            let begins = self.pages.around(address, 1).is_some();
+            let rule = if begins { Rule::NotInPages { address, size } } else { Rule::Elsewhere { address, size } };
+            return self.report(at, rule);
         };
         // With fewer holes than that, a batch may well begin a free slab, and be handed out before the holes in it.
         if filling && run.live == 0 && holes.1 >= Tuning::of(size as usize, 1).batch as u64 {

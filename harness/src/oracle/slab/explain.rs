@@ -97,7 +97,7 @@ fn lesson(rule: &Rule) -> (String, String) {
                 "{size} bytes at {address:#x} meet the object at {live:#x} that operation {since} was given and that was not freed since"
             ),
         ),
-        Rule::NotInPages { address, size } => (
+        Rule::NotInPages { address, size } | Rule::Elsewhere { address, size } => (
             "an object within a slab".to_owned(),
             format!(
                 "{size} bytes at {address:#x} lie in no pages that were taken from the page allocator and not given back"

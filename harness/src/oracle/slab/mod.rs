@@ -10,7 +10,7 @@ mod tests;
 
 use std::mem::discriminant;
 
-use super::{Judgement, Judging, Oracle, by_group};
+use super::{Judgement, Judging, Oracle, by_groups};
 use crate::object_trace::Trace;
 pub use explain::request;
 pub use rules::{Rule, Violation, judge};
@@ -47,23 +47,15 @@ pub const ORACLE: Oracle = Oracle {
 };
 
 /// What cannot be shown by objects that lie elsewhere: who never took a page has kept none.
-const OF_PAGES: [&str; 6] = ["constructor", "batches", "colours", "partial", "pages", "waste"];
+const OF_PAGES: &[&str] = &["constructor", "batches", "colours", "partial", "pages", "waste"];
 
 fn judgement(case: &Case<'_>) -> Judgement {
     let judged = judge(case);
-    let group_and_kind = |violation: &Violation| (violation.rule.group(), discriminant(&violation.rule));
-    let explain = |violation: &Violation| explain::explain(violation, case);
-    let mut groups = by_group(&judged.violations, group_and_kind, explain);
-    let is_elsewhere = |violation: &&Violation| {
-        matches!(violation.rule, Rule::NotInPages { .. }) && judged.elsewhere.contains(&violation.at)
-    };
-    let elsewhere: Vec<Violation> = judged.violations.iter().filter(is_elsewhere).cloned().collect();
-    for group in OF_PAGES {
-        // The rule's own findings say more, where there are any.
-        let of_group = by_group(&elsewhere, |violation| (group, discriminant(&violation.rule)), explain);
-        for found in of_group.into_iter().filter_map(|(name, found)| (name == group).then_some(found)) {
-            groups.entry(group).or_insert(found);
-        }
-    }
+    let groups = by_groups(
+        &judged.violations,
+        |violation| if matches!(violation.rule, Rule::Elsewhere { .. }) { OF_PAGES } else { &[] },
+        |violation| (violation.rule.group(), discriminant(&violation.rule)),
+        |violation| explain::explain(violation, case),
+    );
     Judgement { groups, due: judged.due, met: judged.met }
 }

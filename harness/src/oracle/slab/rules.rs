@@ -1,7 +1,5 @@
 //! The rules, and what it looks like when one is broken.
 
-use std::collections::BTreeSet;
-
 use abi::object::SlabError;
 
 use super::{Case, account::Account};
@@ -24,8 +22,10 @@ pub enum Rule {
     Misaligned { address: u64, align: u64 },
     /// An object meets one that is allocated.
     Overlap { address: u64, size: u64, live: u64, since: OpIndex },
-    /// An object lies in no pages that the caches hold.
+    /// An object goes beyond the pages that the caches hold.
     NotInPages { address: u64, size: u64 },
+    /// An object begins in no page that the caches hold.
+    Elsewhere { address: u64, size: u64 },
     /// Pages went back while an object in them was allocated.
     PagesInUse { start: u64, pages: u64, live: u64, since: OpIndex },
     /// A request failed.
@@ -80,9 +80,11 @@ impl Rule {
     /// The group that checks ask for.
     pub fn group(&self) -> &'static str {
         match self {
-            Self::Misaligned { .. } | Self::Overlap { .. } | Self::NotInPages { .. } | Self::PagesInUse { .. } => {
-                "sound"
-            }
+            Self::Misaligned { .. }
+            | Self::Overlap { .. }
+            | Self::NotInPages { .. }
+            | Self::Elsewhere { .. }
+            | Self::PagesInUse { .. } => "sound",
             Self::Refused { .. } => "failure",
             Self::Damaged { .. } | Self::Unmade { .. } => "contents",
             Self::NotConstructed { .. } | Self::ConstructedAgain { .. } => "constructor",
@@ -114,8 +116,6 @@ pub struct Judged {
     pub due: u64,
     /// Those that were met.
     pub met: u64,
-    /// Those that were met with an object that does not even begin in a page that the caches hold.
-    pub elsewhere: BTreeSet<OpIndex>,
 }
 
 /// Judges a trace by all rules.

@@ -384,7 +384,7 @@ fn objects_outside_of_the_pages_show_nothing_about_slabs_and_pages() {
         let judgement = judgement(&Case { trace: &trace, phases: &[""; 3] });
         judgement.groups.into_keys().collect::<Vec<_>>()
     };
-    let mut all = [&["all", "sound"][..], &OF_PAGES].concat();
+    let mut all = [&["all", "sound"][..], OF_PAGES].concat();
     all.sort_unstable();
     assert_eq!(groups(64, &[]), all);
     // One that only reaches beyond its page is misplaced, and no more.
