@@ -229,14 +229,15 @@ impl Lists {
 
     /// How many pages of test programs were found damaged when they came back, or are, while nobody uses the lists.
     pub fn damaged_pages(&self) -> u64 {
+        let mut damaged = self.damaged.load(Relaxed);
         for address in self.regions().flat_map(|region| region.step_by(PAGE)) {
             let held = self.note_of(address).map_or(FREE, |held| held.load(SeqCst));
             if held != FREE && held as u8 != KERNEL_CLIENT {
                 // SAFETY: it is a page of these lists, which a test program holds.
-                self.damaged.fetch_add(unsafe { stamp::damaged(&block(address, held)) }, Relaxed);
+                damaged += unsafe { stamp::damaged(&block(address, held)) };
             }
         }
-        self.damaged.load(Relaxed)
+        damaged
     }
 }
 
