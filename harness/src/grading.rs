@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::blame;
 use crate::evidence::Evidence;
 use crate::excerpt::{self, Places};
-use crate::grade::{Build, Grade, GradedCheck, GradedSession, GradedSubmission, Score, Verdict};
+use crate::grade::{Build, Grade, GradedCheck, GradedSession, GradedSubmission, Points, Score, Verdict};
 use crate::judge::{self, Exhibits};
 use crate::lab::{Check, Judge, Lab, SessionId};
 use crate::plan::Planned;
@@ -106,12 +106,9 @@ fn one(check: &Check, build: &Build, plan: &[Planned], own: &Weighed<'_>, others
     let judged = judge::judge(check, &Exhibits { boots: pick(own), reference: pick(others) });
     match verdict {
         None => judged,
-        Some(verdict) => GradedCheck {
-            points: Score { earned: crate::grade::Points::ZERO, ..judged.points },
-            verdict,
-            figure: None,
-            ..judged
-        },
+        Some(verdict) => {
+            GradedCheck { points: Score { earned: Points::ZERO, ..judged.points }, verdict, figure: None, ..judged }
+        }
     }
 }
 
@@ -123,14 +120,14 @@ fn if_needs_are_met(check: &Check, judged: GradedCheck, before: &[GradedCheck]) 
         _ => 1,
     });
     // A figure that lost some of its points earns the others only if it counts.
-    let is_worth = judged.verdict == Verdict::Pass || judged.points.earned > crate::grade::Points::ZERO;
-    let Some(unmet) = unmet.filter(|_| is_worth) else { return judged };
+    let earns = judged.verdict == Verdict::Pass || judged.points.earned > Points::ZERO;
+    let Some(unmet) = unmet.filter(|_| earns) else { return judged };
     let reason = format!("it counts only where `{}` passes, and that did not", unmet.id);
     let verdict = match unmet.verdict {
         Verdict::Error { .. } => Verdict::Error { reason },
         _ => Verdict::Fail { reason, findings: Vec::new(), violations: 0 },
     };
-    let points = Score { earned: crate::grade::Points::ZERO, ..judged.points };
+    let points = Score { earned: Points::ZERO, ..judged.points };
     GradedCheck { points, verdict, ..judged }
 }
 
@@ -208,7 +205,6 @@ fn ending_word(reading: &Reading) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grade::Points;
     use crate::lab::{CheckId, Kernels, Proof, Visibility};
     use crate::report::samples;
 

@@ -78,14 +78,15 @@ impl Allowance {
 
     /// Looks at the family of this process again and again, and answers once it uses too much.
     pub async fn watch(&self, first: u32) -> TooMuch {
-        for look in 0_u32.. {
+        let mut look = 0;
+        loop {
             let from = Instant::now();
-            let folder = || if look.is_multiple_of(LOOKS_A_FOLDER) { self.left() } else { None };
+            let folder = || if look == 0 { self.left() } else { None };
             if let Some(excess) = self.used_by(first).or_else(folder) {
                 return excess;
             }
+            look = (look + 1) % LOOKS_A_FOLDER;
             tokio::time::sleep(EVERY.max(from.elapsed() * REST)).await;
         }
-        std::future::pending().await
     }
 }

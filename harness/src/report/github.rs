@@ -2,8 +2,7 @@
 //!
 //! Annotations are workflow commands in the step's log. The summary and the outputs go to files that the runner names
 //! in the environment. Limits as in the runner's source (`actions/runner`: `ActionCommand.cs`,
-//! `ActionCommandManager.cs`,
-//! `ExecutionContext.cs`, `FileCommandManager.cs`).
+//! `ActionCommandManager.cs`, `ExecutionContext.cs`, `FileCommandManager.cs`).
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

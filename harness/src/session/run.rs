@@ -280,6 +280,7 @@ pub async fn run(
         processor,
     };
     if let Some(shared) = shared {
+        // Which pages are worth reading only the trace tells, and the memory is gone when this returns.
         let reading = Reading::of(&transcript);
         // What cannot be read tells nothing of the guest.
         let found = memory::sample(&reading, &transcript.stop, |address| shared.word(address));

@@ -109,7 +109,8 @@ async fn a_guest_that_hangs_silently_runs_out_of_its_own_time() {
     let transcript = transcript(&boot).await;
     assert_eq!(transcript.stop, Stop::OutOfTime);
     assert!(transcript.processor.as_secs() >= 2, "{:?}", transcript.processor);
-    // Where it hung is seen on the way out, several times. A hart whose turn has not come stands in the machine's own code.
+    // Where it hung is seen on the way out, several times. A hart whose turn has not come stands in the machine's own
+    // code.
     let seen: Vec<u64> = transcript.glimpses.iter().flatten().map(|glimpse| glimpse.pc).collect();
     let (hung, waiting): (Vec<u64>, Vec<u64>) = seen.iter().partition(|pc| (0x8000_0000..0x8000_1000).contains(*pc));
     assert!(hung.len() > 1 && waiting.iter().all(|&pc| pc == 0x1000), "{seen:x?}");

@@ -304,7 +304,7 @@ fn a_build_without_end_to_its_appetite_is_the_submission_s_fault() {
 #[test]
 fn what_a_build_leaves_counts_though_it_has_ended_before_anybody_looked() {
     let fake = Fake::new();
-    // A large file that takes no time to make.
+    // Large files that take no time to make.
     fake.build_with("mkdir -p target; for name in one two three; do fallocate --length 1000MiB target/$name; done");
     let refusal = fake.refusal(&fake.with_answer("pub fn answer() -> u32 { 42 }\n"), "");
     assert_eq!(refusal.reason.as_deref(), Some("its build writes more than 2048 MiB"));
