@@ -244,18 +244,20 @@ impl<'a> Run<'a> {
         listener.event(&Event::Started { lab: &lab, submission: &submission, kernel: &kernel, seed: &seed });
 
         let mut grade = self.opening()?;
-        let (mut boots, mut second, mut reference) = (Boots::new(), Boots::new(), Boots::new());
-        if let Some(toolchain) = self.tools(&mut grade).await?
-            && let Some(image) = self.build(&toolchain, &mut grade, listener).await?
-        {
-            (boots, reference) = self.boot(&toolchain, &image, listener).await?;
-            let graded = grading::grade(grade.clone(), job.lab, job.wanted, &self.plan, &boots, &reference);
-            let due = stability::due(job.lab, &self.plan, &graded, &boots);
-            if !due.is_empty() {
-                second = self.boot_again(&image, due, listener).await?;
+        let (mut boots, mut reference) = (Boots::new(), Boots::new());
+        let mut image = None;
+        if let Some(toolchain) = self.tools(&mut grade).await? {
+            image = self.build(&toolchain, &mut grade, listener).await?;
+            if let Some(image) = &image {
+                (boots, reference) = self.boot(&toolchain, image, listener).await?;
             }
         }
-        let mut grade = stability::grade(grade, job.lab, job.wanted, &self.plan, [&boots, &second], &reference);
+        let mut grade = grading::grade(grade, job.lab, job.wanted, &self.plan, &boots, &reference);
+        let due = stability::due(job.lab, &self.plan, &grade, &boots);
+        if let (Some(image), false) = (image, due.is_empty()) {
+            let second = self.boot_again(&image, due, listener).await?;
+            grade = stability::held(grade, job.lab, job.wanted, &self.plan, [&boots, &second], &reference);
+        }
         for session in &mut grade.sessions {
             session.again = self.again.get(&session.id).copied().unwrap_or(0);
         }

@@ -27,14 +27,25 @@ pub fn grade(
     boots: [&Boots; 2],
     reference: &Boots,
 ) -> Grade {
-    let [first, second] = boots;
+    let grade = grading::grade(grade, lab, wanted, plan, boots[0], reference);
+    held(grade, lab, wanted, plan, boots, reference)
+}
+
+/// The grade of the first boots, held against that of the second ones.
+pub fn held(
+    mut grade: Grade,
+    lab: &Lab,
+    wanted: &BTreeSet<&str>,
+    plan: &[Planned],
+    [first, second]: [&Boots; 2],
+    reference: &Boots,
+) -> Grade {
     if second.is_empty() {
-        return grading::grade(grade, lab, wanted, plan, first, reference);
+        return grade;
     }
     let mut others = first.clone();
     others.extend(second.iter().map(|(id, booted)| (id.clone(), booted.clone())));
     let other = grading::grade(grade.clone(), lab, wanted, plan, &others, reference);
-    let mut grade = grading::grade(grade, lab, wanted, plan, first, reference);
     for session in &mut grade.sessions {
         let boots = |boots: &Boots| boots.iter().find(|(id, _)| id.0 == session.id).map(|(_, booted)| booted.clone());
         if let Some(again) = boots(second) {
