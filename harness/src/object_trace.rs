@@ -1,7 +1,7 @@
 //! The trace of object caches: what the guest reported of each hart, put together as operations and what happened
 //! beneath them.
 
-use abi::object::{Event, Info, Kind, SlabError};
+use abi::object::{Event, Info, Kind, SlabError, UNCOUNTED};
 use serde::Deserialize;
 
 /// An event as a record has it.
@@ -26,8 +26,8 @@ pub struct Operation {
     pub cache: u8,
     /// Flags of the event.
     pub flags: u8,
-    /// Locks of the caches that were taken for it.
-    pub locks: u16,
+    /// Locks of the caches that were taken for it; none where it changed harts, so that nobody counted.
+    pub locks: Option<u16>,
     /// Guest instructions that it took.
     pub instructions: u64,
     /// When it began.
@@ -126,6 +126,7 @@ pub fn assemble(events: &[(u8, Event)]) -> Trace {
     for (at, (hart, event)) in events.iter().enumerate() {
         let Event { cache, client, flags, locks, instructions, begin, end, a, b, .. } = *event;
         let answer = SlabError::from_code(event.error).map_or(Ok(()), Err);
+        let locks = Some(locks).filter(|&locks| locks != UNCOUNTED);
         let beneath = |what| Beneath { at: begin, what };
         let what = match Kind::from_letter(event.kind) {
             Some(Kind::Create) => What::Create { size: a, align: b, answer },
@@ -177,6 +178,6 @@ mod tests {
         let Trace { operations, .. } = assemble(&events);
         assert_eq!(operations[0].what, What::Allocate { bytes: 0, answer: Ok(4096) });
         assert!(matches!(operations[1].what, What::Info(Info { active_objects: 7, objects: 8, .. })));
-        assert_eq!((operations[0].hart, operations[0].locks), (3, 2));
+        assert_eq!((operations[0].hart, operations[0].locks), (3, Some(2)));
     }
 }

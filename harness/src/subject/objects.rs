@@ -228,11 +228,14 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
     ];
     let mut table = Table::new("objects between harts and slabs", columns);
     for (phase, operations) in by_phase(&trace, &phases) {
-        let count = operations.len() as f64;
-        let locks = operations.iter().map(|operation| f64::from(operation.locks)).sum::<f64>() / count;
-        let moves = operations.iter().filter(|operation| operation.locks > 0).count() as f64 / count;
-        table.push(phase, [count, 1000.0 * moves, locks]);
-        figures.insert(format!("{phase}.locks"), Quantity { value: locks, unit: "locks an operation" });
+        let counted: Vec<f64> = operations.iter().filter_map(|operation| operation.locks.map(f64::from)).collect();
+        if !counted.is_empty() {
+            let count = counted.len() as f64;
+            let locks = counted.iter().sum::<f64>() / count;
+            let moves = counted.iter().filter(|&&locks| locks > 0.0).count() as f64 / count;
+            table.push(phase, [operations.len() as f64, 1000.0 * moves, locks]);
+            figures.insert(format!("{phase}.locks"), Quantity { value: locks, unit: "locks an operation" });
+        }
         let Some(instructions) = Instructions::of(operations.iter().map(|operation| operation.instructions).collect())
         else {
             continue;
@@ -277,6 +280,7 @@ fn trace_text(weighing: &Weighing<'_>) -> Option<String> {
     for (at, operation) in trace.operations.iter().enumerate() {
         let Operation { client, hart, locks, instructions, begin, end, .. } = operation;
         let (asked, answered) = request(operation);
+        let locks = locks.map_or_else(|| "-".to_owned(), |locks| locks.to_string());
         let changed = if phases[at].is_empty() || phases[at] == phase { "" } else { phases[at] };
         phase = if phases[at].is_empty() { phase } else { phases[at] };
         let note = if changed.is_empty() { String::new() } else { format!("  ({changed})") };

@@ -185,6 +185,9 @@ pub const SCRIBBLE: u8 = 8;
 /// The free is meant to be wrong, so the kernel does not touch what lies there: a flag of [`Kind::Free`].
 pub const WRONG: u8 = 16;
 
+/// Instead of a number of locks: the operation ended on another hart than it began on, so that nobody has counted.
+pub const UNCOUNTED: u16 = u16::MAX;
+
 /// What an [`Event`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -249,7 +252,7 @@ pub struct Event {
     pub flags: u8,
     /// Keeps the layout free of padding.
     pub reserved: u8,
-    /// Locks taken meanwhile on this hart.
+    /// Locks taken meanwhile on this hart, or [`UNCOUNTED`].
     pub locks: u16,
     /// Guest instructions from just before the call to just after it.
     pub instructions: u64,

@@ -80,13 +80,13 @@ impl<'a> Holding<'a> {
     }
 }
 
-/// The caches that [`Scenario::Shared`] works on, and the ones that each of its clients knows from the first.
+/// The caches of a workload whose clients share them, which each of them knows from the first.
 pub const SHARED_CACHES: usize = 3;
 
 impl Workload {
     /// How many clients run side by side: numbers 1 and up. Client 0 runs before and after them.
     pub fn clients_beside(&self) -> u8 {
-        if self.scenario == Scenario::Shared { self.clients } else { 0 }
+        if self.scenario.is_shared() { self.clients } else { 0 }
     }
 
     /// Runs the part of client 0 before the others, or all there is; answers the caches that they share.
@@ -105,7 +105,7 @@ impl Workload {
             Scenario::WrongFrees => run.wrong_frees()?,
             Scenario::General => run.general(self.operations)?,
             Scenario::Bench => run.bench(self.operations)?,
-            Scenario::Shared => return run.make_shared(),
+            Scenario::Shared | Scenario::Bursts => return run.make_shared(),
         }
         Ok([0; SHARED_CACHES])
     }
@@ -122,7 +122,11 @@ impl Workload {
         room: &mut [u64],
     ) -> Result<(), O::Stop> {
         let mut run = Run { draw: Draw::for_client(self.seed, client), objects, holding: Holding::new(room) };
-        run.share(self.operations, caches)
+        if self.scenario == Scenario::Bursts {
+            run.bursts(self.operations, caches)
+        } else {
+            run.share(self.operations, caches)
+        }
     }
 
     /// Runs the part of client 0 after the others.
@@ -130,7 +134,7 @@ impl Workload {
     /// # Errors
     /// Whatever stopped `objects`.
     pub fn finish<O: Objects>(&self, caches: [u8; SHARED_CACHES], objects: &mut O) -> Result<(), O::Stop> {
-        if self.scenario != Scenario::Shared {
+        if !self.scenario.is_shared() {
             return Ok(());
         }
         objects.phase("everything back")?;
@@ -486,6 +490,25 @@ impl<O: Objects> Run<'_, O> {
         }
         self.objects.phase("give back")?;
         self.give_all()
+    }
+
+    fn bursts(&mut self, operations: u64, caches: [u8; SHARED_CACHES]) -> Result<(), O::Stop> {
+        self.objects.phase("bursts")?;
+        let mut left = operations / 2;
+        let mut round = 0;
+        while left > 0 {
+            // Of small objects, whose arrays are the largest; as many as two arrays hold.
+            let burst = (1 + self.draw.below(240)).min(left);
+            for _ in 0..burst {
+                self.take(Cache(caches[round % 2]))?;
+            }
+            while self.holding.len() > 0 {
+                self.give_at(self.holding.len() - 1)?;
+            }
+            left -= burst;
+            round += 1;
+        }
+        Ok(())
     }
 
     fn bench(&mut self, operations: u64) -> Result<(), O::Stop> {

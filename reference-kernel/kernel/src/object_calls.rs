@@ -8,7 +8,8 @@ use core::{
 use abi::{
     mark::Meter,
     object::{
-        CONSTRUCTED_SIZES, CONSTRUCTOR, DAMAGED, DEBUG, Event, GENERAL, Kind, MOST_CACHES, SCRIBBLE, SlabError, WRONG,
+        CONSTRUCTED_SIZES, CONSTRUCTOR, DAMAGED, DEBUG, Event, GENERAL, Kind, MOST_CACHES, SCRIBBLE, SlabError,
+        UNCOUNTED, WRONG,
     },
     syscall::Error,
 };
@@ -66,9 +67,12 @@ struct Measured<R> {
 #[inline(always)]
 fn measured<R>(kind: Kind, cache: u8, client: u8, call: impl FnOnce() -> R) -> Measured<R> {
     object_trace::work_for(Some(client));
-    let locks = locks_taken();
+    let (hart, before) = locks_taken();
     let (result, begin, end) = timed(call);
-    let locks = locks_taken().wrapping_sub(locks) as u16;
+    let locks = match locks_taken() {
+        (same, after) if same == hart => (after - before) as u16,
+        _ => UNCOUNTED,
+    };
     object_trace::work_for(None);
     let instructions = (end - begin).saturating_sub(OVERHEAD.load(Relaxed));
     Measured {
@@ -86,9 +90,11 @@ fn timed<R>(call: impl FnOnce() -> R) -> (R, u64, u64) {
     (result, begin, abi::grader_counter!(Meter::Objects.end()))
 }
 
-/// Locks that this hart has taken so far. Tracing takes some, but not between begin and end.
-fn locks_taken() -> u64 {
-    without_interrupts::<RiscV, _>(|hart| LOCKS.locks().map(|(_, counters)| counters.of(hart).acquisitions).sum())
+/// This hart, and how many locks it has taken so far. Tracing takes some, but not between begin and end.
+fn locks_taken() -> (usize, u64) {
+    without_interrupts::<RiscV, _>(|hart| {
+        (hart, LOCKS.locks().map(|(_, counters)| counters.of(hart).acquisitions).sum())
+    })
 }
 
 fn finish(event: Event, error: Option<SlabError>) {

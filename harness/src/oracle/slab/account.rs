@@ -8,6 +8,7 @@ use abi::object::{
 use abi::page::PAGE_SIZE;
 
 use super::Case;
+use super::exchange::Exchange;
 use super::pages::{Pages, Run};
 use super::rules::{Judged, Moment, Rule, Violation};
 use crate::object_trace::{Happened, Operation, What};
@@ -59,6 +60,7 @@ pub(super) struct Account<'a> {
     /// One client on one hart: then the order of everything is known.
     alone: bool,
     stretch: Option<Stretch>,
+    exchange: Exchange,
     pages_given: u64,
     given_at_begin: BTreeMap<OpIndex, u64>,
     /// Operations that began and have not ended.
@@ -80,6 +82,7 @@ impl<'a> Account<'a> {
             live: BTreeMap::new(),
             alone: harts.len() <= 1 && clients.len() <= 1,
             stretch: None,
+            exchange: Exchange::default(),
             pages_given: 0,
             given_at_begin: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -98,6 +101,9 @@ impl<'a> Account<'a> {
 
     pub(super) fn finish(mut self) -> Judged {
         self.end_stretch();
+        for (at, rule) in self.exchange.judge(self.pages.taken()) {
+            self.report(at, rule);
+        }
         self.judged.violations.sort_by_key(|violation| violation.at);
         self.judged
     }
@@ -151,6 +157,10 @@ impl<'a> Account<'a> {
             What::Info(_) => {}
         }
         self.stretch_on(at, &operation);
+        if !self.alone {
+            let size = self.caches.get(&operation.cache).map_or(0, |cache| cache.size);
+            self.exchange.end(at, &operation, self.phase(at), size);
+        }
     }
 
     fn beneath(&mut self, what: Happened) {
@@ -444,7 +454,7 @@ impl<'a> Account<'a> {
             let stretch = self.stretch.get_or_insert(fresh);
             stretch.last = at;
             stretch.operations += 1;
-            stretch.moves += u64::from(operation.locks > 0);
+            stretch.moves += u64::from(operation.locks.is_some_and(|locks| locks > 0));
         }
     }
 

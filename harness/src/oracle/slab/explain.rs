@@ -150,6 +150,12 @@ fn lesson(rule: &Rule) -> (String, String) {
                 "it was taken for {moves}: objects go back {batch} at a time and the others stay at hand, or the next free after a flush finds an empty array, and the next allocation nothing"
             ),
         ),
+        Rule::PassedUnlocked { passed, unlocked } => (
+            "an object that this hart had at hand, or a lock taken to get it from elsewhere".to_owned(),
+            format!(
+                "another hart gave it back, and this one has taken no lock since; so it was with {unlocked} of {passed} objects that went from one hart to another. What two harts can touch belongs behind a lock, and a hart's own array is touched by that hart alone"
+            ),
+        ),
         Rule::WrongColour { offset, before, due } => (
             format!("a first object {due} bytes past the slab's start"),
             format!(

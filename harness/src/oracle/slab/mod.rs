@@ -2,6 +2,7 @@
 //! with the array sizes of Linux 2.6.30, judged from a trace.
 
 mod account;
+mod exchange;
 mod explain;
 mod pages;
 mod rules;
@@ -33,7 +34,7 @@ pub const ORACLE: Oracle = Oracle {
         ("contents", "objects hold what was written to them, and what their constructor wrote"),
         ("constructor", "a constructor runs once for each object of a slab, and not again"),
         ("hot", "the object freed last on a hart is the first that it hands out"),
-        ("batches", "objects move to and from a hart in batches of the size that is asked for"),
+        ("batches", "objects move to and from a hart in batches of the size that is asked for, and with a lock"),
         ("colours", "successive slabs begin their objects at successive cache lines"),
         ("partial", "slabs that are partly free are used before those that are wholly free"),
         ("pages", "pages come back on shrink and destroy, and free slabs beyond the limit by themselves"),

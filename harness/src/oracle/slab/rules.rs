@@ -44,6 +44,8 @@ pub enum Rule {
     BatchesTooSmall { phase: &'static str, operations: u64, moves: u64, most: u64, batch: u64 },
     /// Objects moved in larger batches than asked for.
     BatchesTooLarge { phase: &'static str, operations: u64, moves: u64, least: u64, batch: u64 },
+    /// Objects went from one hart to another though the one that got them had taken no lock.
+    PassedUnlocked { passed: u64, unlocked: u64 },
     /// A slab does not begin where it should after the one before.
     WrongColour { offset: u64, before: u64, due: u64 },
     /// A slab that was wholly free was used while others were partly free.
@@ -89,7 +91,7 @@ impl Rule {
             Self::Damaged { .. } | Self::Unmade { .. } => "contents",
             Self::NotConstructed { .. } | Self::ConstructedAgain { .. } => "constructor",
             Self::NotHot { .. } => "hot",
-            Self::BatchesTooSmall { .. } | Self::BatchesTooLarge { .. } => "batches",
+            Self::BatchesTooSmall { .. } | Self::BatchesTooLarge { .. } | Self::PassedUnlocked { .. } => "batches",
             Self::WrongColour { .. } => "colours",
             Self::BeganFree { .. } => "partial",
             Self::KeptPages { .. } | Self::KeptTooMany { .. } | Self::ShrinkMiscounted { .. } => "pages",

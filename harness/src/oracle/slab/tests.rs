@@ -20,7 +20,7 @@ const PAGE: u64 = 0x8040_0000;
 fn trace(steps: &[(u8, What)], beneath: &[(usize, Happened)]) -> Trace {
     let operation = |(at, &(flags, what)): (usize, &(u8, What))| {
         let begin = 10 * at as u64 + 5;
-        Operation { client: 0, hart: 0, cache: 0, flags, locks: 0, instructions: 1, begin, end: begin + 2, what }
+        Operation { client: 0, hart: 0, cache: 0, flags, locks: Some(0), instructions: 1, begin, end: begin + 2, what }
     };
     Trace {
         operations: steps.iter().enumerate().map(operation).collect(),
@@ -260,7 +260,7 @@ impl Traced {
         let (begin, locks) = (NOW.get() + 1, Self::locks());
         NOW.set(begin);
         let (answer, what) = call(self);
-        let (end, locks) = (NOW.get() + 1, (Self::locks() - locks) as u16);
+        let (end, locks) = (NOW.get() + 1, Some((Self::locks() - locks) as u16));
         NOW.set(end);
         self.operations.push(Operation { client: 0, hart: 0, cache, flags, locks, instructions: 1, begin, end, what });
         self.phases.push(self.phase);
@@ -365,7 +365,7 @@ fn the_reference_breaks_no_rule_in_any_workload() {
         let mut traced = Traced::new();
         let mut room = vec![0; MOST_HELD];
         let Ok(shared) = workload.begin(&mut traced, &mut room);
-        if scenario == Scenario::Shared {
+        if scenario.is_shared() {
             let Ok(()) = workload.share(1, shared, &mut traced, &mut room);
         }
         let Ok(()) = workload.finish(shared, &mut traced);

@@ -23,13 +23,15 @@ pub enum Scenario {
     General,
     /// Several clients that share caches.
     Shared,
+    /// Several clients that take many objects in a row, and give them all back.
+    Bursts,
     /// What the throughput is measured on.
     Bench,
 }
 
 impl Scenario {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Mixed,
         Self::Lifecycle,
         Self::Batches,
@@ -39,6 +41,7 @@ impl Scenario {
         Self::WrongFrees,
         Self::General,
         Self::Shared,
+        Self::Bursts,
         Self::Bench,
     ];
 
@@ -54,8 +57,14 @@ impl Scenario {
             Self::WrongFrees => "wrong-frees",
             Self::General => "general",
             Self::Shared => "shared",
+            Self::Bursts => "bursts",
             Self::Bench => "bench",
         }
+    }
+
+    /// Whether clients run side by side.
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Self::Shared | Self::Bursts)
     }
 }
 
@@ -68,7 +77,7 @@ pub struct Workload {
     pub scenario: Scenario,
     /// Roughly how many operations each client makes, where the scenario leaves that open.
     pub operations: u64,
-    /// How many processes share the caches of [`Scenario::Shared`], beside the one that makes them.
+    /// How many processes run side by side, if any do, beside the one that makes their caches.
     pub clients: u8,
     /// The seed that everything is drawn from.
     pub seed: u64,
@@ -106,7 +115,7 @@ impl Workload {
             let value: u64 = arguments.next().and_then(|value| value.parse().ok()).ok_or(BadArgument(name))?;
             match name {
                 "--operations" => workload.operations = value,
-                "--clients" if (1..=u64::from(MOST_CLIENTS)).contains(&value) && scenario == Scenario::Shared => {
+                "--clients" if (1..=u64::from(MOST_CLIENTS)).contains(&value) && scenario.is_shared() => {
                     workload.clients = value as u8;
                 }
                 "--seed" => workload.seed = value,
