@@ -47,13 +47,14 @@ impl Theme {
 
 /// The whole report.
 pub fn render(grade: &Grade, theme: &Theme) -> String {
-    let mut lines = Vec::new();
-    build(grade, theme, &mut lines);
-    lines.push(String::new());
+    let mut lines = vec![String::new()];
     checks(grade, theme, &mut lines);
     throughput(grade, theme, &mut lines);
     tables(grade, theme, &mut lines);
-    for check in grade.checks.iter().filter(|check| !matches!(check.verdict, Verdict::Pass)) {
+    // Without a build all checks fail for one reason, which stands where people look: near the end, and once.
+    let is_built = matches!(grade.build, Build::Built { .. });
+    build(grade, theme, &mut lines);
+    for check in grade.checks.iter().filter(|check| is_built && !matches!(check.verdict, Verdict::Pass)) {
         lines.push(String::new());
         let (word, style) = theme.of(&check.verdict);
         let lost = check.points.max.without(check.points.earned);
@@ -69,7 +70,9 @@ pub fn render(grade: &Grade, theme: &Theme) -> String {
     ignored(grade, theme, &mut lines);
     lines.push(String::new());
     lines.extend(grade.confinement.iter().map(|confined| format!("{:>12} {confined}", "Confined")));
-    lines.extend(attested(grade).map(|attested| format!("{:>12} {attested}", "Attested")));
+    if is_built {
+        lines.extend(attested(grade).map(|attested| format!("{:>12} {attested}", "Attested")));
+    }
     lines.push(total(grade, theme));
     let mut text = lines.join("\n");
     text.push('\n');
@@ -327,4 +330,19 @@ pub(super) fn rest(grade: &Grade) -> String {
         ));
     }
     rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn a_build_that_failed_is_told_once_below_the_checks() {
+        let text = render(&samples::refused("expected `;`, found `}`", 1), &Theme::new(false));
+        assert_eq!(text.matches("the submission does not compile").count(), 1, "{text}");
+        let (checks, build) = (text.find("FAIL").expect("checks"), text.find("does not compile").expect("the reason"));
+        assert!(checks < build, "{text}");
+        assert!(!text.contains("points lost") && !text.contains("Attested"), "{text}");
+    }
 }

@@ -107,7 +107,8 @@ impl Run<'_> {
         let problems: Vec<Problem> = shown.iter().map(forbidden).collect();
         Some(Build::Refused {
             reason: format!("the submission has a forbidden construct: {}", in_repository(first)),
-            diagnostics: shown.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            // The first one is the reason.
+            diagnostics: shown.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join("\n"),
             places: places(&problems),
             problems,
         })
