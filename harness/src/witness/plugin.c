@@ -27,12 +27,15 @@ typedef struct qemu_info_t qemu_info_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
+enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_W = 2 };
 enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, enum qemu_plugin_op, void *, uint64_t);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, void (*)(unsigned, void *), enum qemu_plugin_cb_flags,
                                             void *);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *, void (*)(unsigned, uint32_t, uint64_t, void *),
+                                      enum qemu_plugin_cb_flags, enum qemu_plugin_mem_rw, void *);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
@@ -65,6 +68,9 @@ struct input {
 enum { COUNTED = 16, METERS = 4, HARTS = 64 };
 enum { BEGIN, END, NOTED, CALIBRATED };
 
+// The one mark that is at an instruction which speaks to a device.
+enum { SENT = 0 };
+
 struct output {
   uint64_t magic, instructions;
   uint64_t foreign, foreign_address, foreign_physical, foreign_is_changed;
@@ -89,6 +95,13 @@ static uint64_t least[METERS];
 static void counted(unsigned hart, void *data) {
   (void)hart;
   __atomic_fetch_add(&output->counts[(uint64_t)data], 1, __ATOMIC_RELAXED);
+}
+
+// QEMU 8.2 and later begin an instruction anew that turns out to speak to a device within a block, and once more when
+// another hart or the timer wants something at that moment. Stores are reported when they are done, and only then.
+static void stored(unsigned hart, uint32_t access, uint64_t address, void *data) {
+  (void)access, (void)address;
+  counted(hart, data);
 }
 
 static void metered(unsigned hart, void *data) {
@@ -138,7 +151,9 @@ static void watch_marks(struct qemu_plugin_insn *insn, uint64_t address, uint64_
   for (const struct mark *mark = first_mark(address); mark < marks + input->marks && mark->address == address; mark++) {
     if (mark->segment != segment)
       continue;
-    if (mark->kind < COUNTED)
+    if (mark->kind == SENT)
+      qemu_plugin_register_vcpu_mem_cb(insn, stored, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W, (void *)mark->kind);
+    else if (mark->kind < COUNTED)
       qemu_plugin_register_vcpu_insn_exec_cb(insn, counted, QEMU_PLUGIN_CB_NO_REGS, (void *)mark->kind);
     else if (mark->kind < COUNTED + 4 * METERS)
       qemu_plugin_register_vcpu_insn_exec_cb(insn, metered, QEMU_PLUGIN_CB_NO_REGS, (void *)mark->kind);
