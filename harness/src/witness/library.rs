@@ -10,6 +10,7 @@ use crate::cache::{Cache, CacheError};
 use crate::digest;
 
 const SOURCE: &str = include_str!("plugin.c");
+const INTERFACE: &str = include_str!("interface.h");
 
 /// Makes it, whatever C compiler this machine has.
 const COMPILER: &str = "cc";
@@ -78,7 +79,7 @@ pub fn option(path: &Path) -> String {
 
 async fn compiled(cache: &Cache) -> Result<PathBuf, Unavailable> {
     let folder = cache.folder("witness")?;
-    let name = digest::of_bytes(format!("{SOURCE}\n{COMPILER} {}", OPTIONS.join(" ")).as_bytes());
+    let name = digest::of_bytes(format!("{INTERFACE}\n{SOURCE}\n{COMPILER} {}", OPTIONS.join(" ")).as_bytes());
     let library = folder.join(format!("{}.so", &name[..16]));
     if library.exists() {
         return Ok(library);
@@ -87,6 +88,7 @@ async fn compiled(cache: &Cache) -> Result<PathBuf, Unavailable> {
     // In a folder of its own, so that nobody sees it half written.
     let scratch = tempfile::tempdir_in(&folder).map_err(failed)?;
     let (source, made) = (scratch.path().join("plugin.c"), scratch.path().join("plugin.so"));
+    fs::write(scratch.path().join("interface.h"), INTERFACE).map_err(failed)?;
     fs::write(&source, SOURCE).map_err(failed)?;
     let output = Command::new(COMPILER).args(OPTIONS).arg(&made).arg(&source).kill_on_drop(true).output().await;
     let output = output.map_err(|cause| Unavailable::Compile(format!("start {COMPILER}: {cause}")))?;

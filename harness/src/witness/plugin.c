@@ -1,9 +1,6 @@
 // What QEMU loads to watch a guest from outside: which code it runs, how many instructions that takes, and how often and
 // when it passes the marks of trusted code.
 //
-// Written against version 1 of QEMU's plugin interface (docs/devel/tcg-plugins.rst), which 7.2 and 8.2 have. Distributions
-// leave its header out, so what is used of it is declared here.
-//
 //   -plugin PATH,input=FILE,output=FILE     witness
 //   -plugin PATH,probe=1                    say that it could be loaded, and end
 
@@ -18,32 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
-// ---- the plugin interface, version 1 ------------------------------------------------------------------------------
-
-typedef uint64_t qemu_plugin_id_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
-enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_W = 2 };
-enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, enum qemu_plugin_op, void *, uint64_t);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, void (*)(unsigned, void *), enum qemu_plugin_cb_flags,
-                                            void *);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *, void (*)(unsigned, uint32_t, uint64_t, void *),
-                                      enum qemu_plugin_cb_flags, enum qemu_plugin_mem_rw, void *);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);
-
-EXPORT int qemu_plugin_version = 1;
+#include "interface.h"
 
 // ---- what the harness and this file agree on: harness/src/witness/files.rs ----------------------------------------
 
@@ -65,7 +37,7 @@ struct input {
 };
 
 // Kinds below this are counted, those from it on belong to meters.
-enum { COUNTED = 16, METERS = 4, HARTS = 64 };
+enum { COUNTED = 16, METERS = 4, HARTS = 64, SOME_HART = 255 };
 enum { BEGIN, END, NOTED, CALIBRATED };
 
 // The one mark that is at an instruction which speaks to a device.
@@ -124,7 +96,7 @@ static void metered(unsigned hart, void *data) {
     __atomic_fetch_add(&output->noted[meter], 1, __ATOMIC_RELAXED);
     uint64_t place = __atomic_fetch_add(&output->logged, 1, __ATOMIC_RELAXED);
     if (place < output->capacity)
-      output->log[place] = (uint64_t)hart << 56 | meter << 48 | (took & 0xffffffffffff);
+      output->log[place] = (uint64_t)(harts_are_told ? hart : SOME_HART) << 56 | meter << 48 | (took & 0xffffffffffff);
     break;
   }
   case CALIBRATED:
@@ -225,7 +197,8 @@ static void foreign(uint64_t address, uint64_t physical, bool changed) {
 // Whether an instruction is one of those that were built.
 static void examine(struct qemu_plugin_insn *insn, struct found *before) {
   uint64_t address = qemu_plugin_insn_vaddr(insn), bytes = qemu_plugin_insn_size(insn);
-  const void *content = qemu_plugin_insn_data(insn);
+  char copy[LONGEST_INSN];
+  const void *content = content_of(insn, copy);
   uintptr_t host = (uintptr_t)qemu_plugin_insn_haddr(insn);
   if (!memory_is_known && address >= RESET_START && address < RESET_END) {
     reset = host - address;
@@ -260,10 +233,10 @@ static void examine(struct qemu_plugin_insn *insn, struct found *before) {
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
   (void)id;
-  size_t count = qemu_plugin_tb_n_insns(block);
-  qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &output->instructions, count);
+  size_t instructions = qemu_plugin_tb_n_insns(block);
+  count(block, instructions, &output->instructions);
   struct found before = {NULL, 0, 0};
-  for (size_t at = 0; at < count; at++)
+  for (size_t at = 0; at < instructions; at++)
     examine(qemu_plugin_tb_get_insn(block, at), &before);
 }
 
@@ -286,7 +259,6 @@ static void *map(const char *path, int flags, int protection, int sharing, size_
 }
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv) {
-  (void)info;
   const char *input_path = NULL, *output_path = NULL;
   for (int at = 0; at < argc; at++) {
     if (!strncmp(argv[at], "probe=", 6)) {
@@ -313,6 +285,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
   }
   marks = (const struct mark *)(input->segment + input->segments);
   memset(least, 0xff, sizeof least);
+  learn(info);
   qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
   return 0;
 }
