@@ -1,5 +1,6 @@
 //! The trace of page lists that all harts share, free of kernels and of how it travelled here.
 
+use abi::lists::NUMBERED_LOCKS;
 use serde::Deserialize;
 
 /// One operation. Nothing puts operations in order but their stamps, which come from one counter.
@@ -17,6 +18,23 @@ pub struct Operation {
     pub end: u64,
     /// What was asked and answered.
     pub what: What,
+    /// Which locks of the lists the hart took meanwhile, where that is known.
+    pub locks: Option<Taken>,
+}
+
+/// Some of the locks of page lists, known by the places of their records among those of the lists' locks. Those beyond
+/// the first [`NUMBERED_LOCKS`] are never among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Taken(pub u64);
+
+impl Taken {
+    /// All that could be.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// Their places, from zero.
+    pub fn places(self) -> impl Iterator<Item = usize> {
+        (0..NUMBERED_LOCKS).filter(move |place| self.0 >> place & 1 == 1)
+    }
 }
 
 /// A request with its answer.
@@ -69,6 +87,12 @@ impl Lock {
         })
     }
 
+    /// The hart that takes it most: its own lock.
+    pub fn owner(&self) -> Option<usize> {
+        let most = self.harts.iter().map(|each| each.acquisitions).max()?;
+        self.harts.iter().position(|each| each.acquisitions == most)
+    }
+
     /// How often harts took it other than the one that takes it most: none for a lock that is one hart's own, three in
     /// four for one that four harts take alike.
     pub fn shared(&self) -> u64 {
@@ -88,6 +112,7 @@ mod tests {
             name: "pages".into(),
             harts: counts.iter().map(|&acquisitions| Use { acquisitions, ..Use::default() }).collect(),
         };
+        assert_eq!([lock(&[]).owner(), lock(&[2, 500, 1]).owner()], [None, Some(1)]);
         assert_eq!(lock(&[500, 0, 0, 0]).shared(), 0);
         assert_eq!(lock(&[100, 100, 100, 100]).shared(), 300);
         assert_eq!(lock(&[2, 500, 1]).shared(), 3);

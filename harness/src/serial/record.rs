@@ -3,17 +3,19 @@
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::list_trace::{self, Lock};
+use crate::list_trace::Lock;
 use crate::object_trace::Wire;
 use crate::trace::{Operation, Pool, Region};
 
 mod buffers;
 mod heap;
+mod lists;
 mod operation;
 mod spaces;
 
 pub use buffers::BufferOperations;
 pub use heap::Heap;
+pub use lists::ListOperations;
 pub use spaces::SpaceOperations;
 
 /// A record with its place in the sequence.
@@ -112,18 +114,6 @@ pub struct Operations {
     /// In order.
     #[serde(rename = "ops", deserialize_with = "operation::list")]
     pub operations: Vec<Operation>,
-}
-
-/// `lists`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "ListFields")]
-pub struct ListOperations {
-    /// The hart that they ended on.
-    pub hart: u8,
-    /// Number of the first one among those of the hart.
-    pub from: u64,
-    /// In order.
-    pub operations: Vec<list_trace::Operation>,
 }
 
 /// `objects`
@@ -344,31 +334,6 @@ impl From<PoolFields> for TracedPool {
             managed_pages,
         };
         Self { pool: Pool { name, max_order, origin, regions: regions.into_iter().map(region).collect() }, allocator }
-    }
-}
-
-#[derive(Deserialize)]
-struct ListFields {
-    hart: u8,
-    from: u64,
-    ops: Vec<(char, u8, u64, u64, u64, u64)>,
-}
-
-impl TryFrom<ListFields> for ListOperations {
-    type Error = String;
-
-    fn try_from(ListFields { hart, from, ops }: ListFields) -> Result<Self, String> {
-        let operation = |(letter, client, instructions, begin, end, answer)| {
-            let what = match letter {
-                'a' => list_trace::What::Allocate((answer != 0).then_some(answer)),
-                'f' => list_trace::What::Free(answer),
-                'c' => list_trace::What::Count(answer),
-                _ => return Err(format!("an operation begins with `a`, `f` or `c`, not with `{letter}`")),
-            };
-            Ok(list_trace::Operation { client, hart, instructions, begin, end, what })
-        };
-        let operations = ops.into_iter().map(operation).collect::<Result<_, _>>()?;
-        Ok(Self { hart, from, operations })
     }
 }
 

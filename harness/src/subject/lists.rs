@@ -1,9 +1,11 @@
 //! Page lists that all harts share, whose every operation the kernel traces without a lock.
 
+mod bursts;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use abi::list_workload::{Lists, MOST_HELD, Scenario, Workload};
+use abi::list_workload::{BURSTS, Lists, MOST_HELD, Scenario, Workload};
 
 use super::{Quantity, Subject, Weighed, Weighing, locks};
 use crate::list_trace::{Lock, Operation, What};
@@ -100,6 +102,9 @@ fn weigh(weighing: &Weighing<'_>) -> Weighed {
         let shared = Quantity { value: case.shared_locks(), unit: "acquisitions of shared locks per operation" };
         figures.insert("locks.shared".to_owned(), shared);
     }
+    if let Some(figure) = bursts::shared(&operations, &phases, &taken) {
+        figures.insert(format!("{BURSTS}.shared"), figure);
+    }
     let instructions = by_phase(&operations, &phases);
     for (phase, instructions) in &instructions {
         for statistic in oracle::metrics::STATISTICS {
@@ -140,7 +145,7 @@ fn trace_text(weighing: &Weighing<'_>) -> Option<String> {
     let Compared { operations, phases, .. } = compare(weighing);
     let mut text = String::from("# number  client hart  begin    end instructions  operation  (phase)\n");
     for (at, (operation, phase)) in operations.iter().zip(&phases).enumerate() {
-        let Operation { client, hart, instructions, begin, end, what } = operation;
+        let Operation { client, hart, instructions, begin, end, what, .. } = operation;
         let what = match what {
             What::Allocate(Some(address)) => format!("allocate -> {address:#x}"),
             What::Allocate(None) => "allocate -> no page".to_owned(),
@@ -231,7 +236,8 @@ mod tests {
         fn note(&mut self, what: What) {
             let begin = 2 * self.trace.len() as u64;
             let Self { client, .. } = *self;
-            self.trace.push(Operation { client, hart: 0, instructions: 20, begin, end: begin + 1, what });
+            let locks = None;
+            self.trace.push(Operation { client, hart: 0, instructions: 20, begin, end: begin + 1, what, locks });
         }
     }
 

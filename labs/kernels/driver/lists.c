@@ -237,6 +237,10 @@ static void bench(u8 number) {
       give_any_page(number);
   }
   mixed(number, lists_asked.operations / 2);
+  for (u64 round = lists_asked.operations / 2 / (2 * lists_asked.hold); round > 0; round--) {
+    take_all_pages(number);
+    give_all_pages(number);
+  }
 }
 
 static void begin_client(u8 number, u64 home) {

@@ -40,6 +40,12 @@ pub trait Lists {
     fn count(&mut self) -> Result<(), Self::Stop>;
 }
 
+/// The phase in which every client takes a page and gives one back, again and again.
+pub const PAIRS: &str = "pairs";
+
+/// The phase in which every client takes as many pages as it may hold, and gives all back, again and again.
+pub const BURSTS: &str = "bursts";
+
 /// The most pages that a client holds at a time.
 pub const MOST_HELD: usize = 8192;
 
@@ -52,7 +58,8 @@ pub enum Scenario {
     Mixed,
     /// Clients that take pages until none is left, over and over.
     Scarce,
-    /// What is measured: pairs, then pages that come and go, each client on a hart of its own.
+    /// What is measured: pairs, then pages that come and go, then as many as a client may hold, over and over; each
+    /// client on a hart of its own.
     Bench,
 }
 
@@ -347,14 +354,25 @@ impl<L: Lists> Run<'_, L> {
         for _ in 0..self.workload.hold / 2 {
             self.take()?;
         }
-        self.lists.phase("pairs")?;
+        self.lists.phase(PAIRS)?;
         for _ in 0..self.workload.operations / 4 {
             self.take()?;
             if self.holding > 0 {
                 self.give_any()?;
             }
         }
-        self.mixed(self.workload.operations / 2, "mixed")
+        self.mixed(self.workload.operations / 2, "mixed")?;
+        self.bursts(self.workload.operations / 2)
+    }
+
+    /// Many pages at a time, so that where harts share a list, what one of them gives back the others take.
+    fn bursts(&mut self, operations: u64) -> Result<(), L::Stop> {
+        self.lists.phase(BURSTS)?;
+        for _ in 0..operations / (2 * self.workload.hold) {
+            self.take_all()?;
+            self.give_all()?;
+        }
+        Ok(())
     }
 }
 

@@ -48,7 +48,10 @@
 //!
 //! - `["a", client, instructions, begin, end, address]`, with zero for the address when there was no page;
 //! - `["f", client, instructions, begin, end, address]`;
-//! - `["c", client, instructions, begin, end, free pages]`.
+//! - `["c", client, instructions, begin, end, free pages]`;
+//!
+//! and one element more where it is known which locks of the lists the operation took: the sum of 2ⁿ for those whose
+//! `lock` record is the nth of the lists' ones, from zero. Those from the 64th on are left out.
 //!
 //! Those of a `buffers` record, likewise: `["r", begin, end, block, buffer, content]` when a buffer was got, with its
 //! byte address and the word that the block holds at both ends (zero if they differ); `"w"` when a word was written

@@ -19,9 +19,12 @@ use base::{
     csr::{self, status},
     sv39::PAGE,
 };
-use mm::page::{MAX_REGIONS, PageLists, Region, per_hart::PerHart};
+use mm::{
+    page::{MAX_REGIONS, PageLists, Region, per_hart::PerHart},
+    sync::Machine,
+};
 
-use crate::{list_trace, notes::Block, pool, stamp};
+use crate::{list_trace, notes::Block, pool, stamp, taken::Taken};
 
 /// Whether the lists are what this kernel is built to test.
 pub const UNDER_TEST: bool = cfg!(feature = "kmem");
@@ -178,13 +181,11 @@ impl Lists {
 
     /// A page for a test program. What comes back is passed on as it is, and only touched if it is a page.
     pub fn allocate_for(&self, client: u8) -> Option<usize> {
-        let begin = list_trace::stamp();
-        let (page, instructions) = watched(|| call_allocate(&self.lists));
-        let end = list_trace::stamp();
+        let (page, seen) = watched(|| call_allocate(&self.lists));
         let address = page.map_or(0, |page| page.expose_provenance().get());
-        trace(Kind::Allocate, client, instructions, (begin, end), address);
+        seen.trace(Kind::Allocate, client, address);
         if let Some(held) = self.note_of(address) {
-            let mine = note(client, begin);
+            let mine = note(client, seen.begin);
             held.store(mine, SeqCst);
             // SAFETY: it is a page of these lists, and this program's for all that is known.
             unsafe { stamp::stamp(&block(address, mine)) };
@@ -205,25 +206,21 @@ impl Lists {
             // SAFETY: it is a page of these lists, which a test program holds.
             self.damaged.fetch_add(unsafe { stamp::damaged(&block(address, before)) }, Relaxed);
         }
-        let begin = list_trace::stamp();
-        let ((), instructions) = watched(|| {
+        let ((), seen) = watched(|| {
             // A page that was handed out twice comes back twice. Once is enough, and the trace has both.
             if before != FREE {
                 // SAFETY: it is from `allocate_for`, has not come back since, and its stamps are of no use any more.
                 unsafe { call_free(&self.lists, page) };
             }
         });
-        let end = list_trace::stamp();
-        trace(Kind::Free, client, instructions, (begin, end), address);
+        seen.trace(Kind::Free, client, address);
         before != FREE
     }
 
     /// Has the lists count their free pages, for a test program.
     pub fn count_for(&self, client: u8) -> usize {
-        let begin = list_trace::stamp();
-        let (count, instructions) = watched(|| self.free_pages());
-        let end = list_trace::stamp();
-        trace(Kind::Count, client, instructions, (begin, end), count);
+        let (count, seen) = watched(|| self.free_pages());
+        seen.trace(Kind::Count, client, count);
         count
     }
 
@@ -241,16 +238,32 @@ impl Lists {
     }
 }
 
-fn trace(kind: Kind, client: u8, instructions: u64, (begin, end): (u64, u64), answer: usize) {
-    let instructions = instructions.min(u64::from(u32::MAX)) as u32;
-    let answer = answer as u64;
-    list_trace::push(Operation { kind: kind as u8, client, instructions, begin, end, answer, ..Operation::NONE });
+/// What was seen of a call.
+struct Seen {
+    begin: u64,
+    end: u64,
+    instructions: u64,
+    locks: u64,
 }
 
-/// A call's result and its instructions. Interrupts must be afterwards as they were before.
-fn watched<R>(call: impl FnOnce() -> R) -> (R, u64) {
+impl Seen {
+    fn trace(&self, kind: Kind, client: u8, answer: usize) {
+        let Self { begin, end, locks, .. } = *self;
+        let instructions = self.instructions.min(u64::from(u32::MAX)) as u32;
+        let (kind, answer) = (kind as u8, answer as u64);
+        list_trace::push(Operation { kind, client, instructions, begin, end, answer, locks, ..Operation::NONE });
+    }
+}
+
+/// A call's result, and what was seen of it. Interrupts must be afterwards as they were before.
+fn watched<R>(call: impl FnOnce() -> R) -> (R, Seen) {
     let before = csr::read!("sstatus") & status::SIE;
-    let result = pool::measured(call);
+    // Around the stamps, so that these are as close to the call as they can be.
+    let taken = Taken::so_far(Harts::registry());
+    let begin = list_trace::stamp();
+    let (result, instructions) = pool::measured(call);
+    let end = list_trace::stamp();
+    let locks = taken.since();
     if csr::read!("sstatus") & status::SIE != before {
         LEFT_WRONG.fetch_add(1, Relaxed);
         // SAFETY: as they were before.
@@ -259,7 +272,7 @@ fn watched<R>(call: impl FnOnce() -> R) -> (R, u64) {
             csr::set!("sstatus", before);
         }
     }
-    result
+    (result, Seen { begin, end, instructions, locks })
 }
 
 // What is measured is a call, not code mixed with ours.

@@ -19,6 +19,7 @@ mod page_calls;
 mod pool;
 mod pools;
 mod stamp;
+mod taken;
 mod trace;
 mod watched;
 

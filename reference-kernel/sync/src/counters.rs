@@ -129,6 +129,11 @@ impl Registry {
         &entry.counters
     }
 
+    /// The counts of every lock that was taken so far, in the same order as [`locks`](Self::locks).
+    pub fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.entries[..self.count.load(Relaxed).min(MOST)].iter().map(|entry| &entry.counters)
+    }
+
     /// Every lock that was taken so far, with its counts, in the order in which they were first taken.
     pub fn locks(&self) -> impl Iterator<Item = (&'static str, &Counters)> {
         self.entries.iter().filter(|entry| entry.named.load(Acquire)).map(|entry| {

@@ -1,5 +1,6 @@
 //! Violations in the words of the course text.
 
+use super::exchange::{Moved, OWN};
 use super::rules::{Rule, Violation};
 use super::{APART, Case};
 use crate::list_trace::{Operation, What};
@@ -41,6 +42,25 @@ pub fn not_apart(case: &Case<'_>) -> Finding {
         why: "a lock is shared as far as harts take it other than the one that takes it most; while one hart holds \
               it, all others wait, and its cache line moves from hart to hart"
             .to_owned(),
+        map: None,
+    }
+}
+
+/// What a student reads whose harts are handed each other's pages.
+pub fn not_own(moved: &Moved, case: &Case<'_>) -> Finding {
+    let Moved { last, moved, handed_out } = *moved;
+    let operation = &case.operations[last];
+    Finding {
+        rule: "own".to_owned(),
+        operation: last as u64,
+        who: format!("all harts together{}", finding::in_phase(case.phases, last)),
+        asked: format!("{handed_out} pages, each hart one at a time, which then gives one back"),
+        answered: format!("{moved} that another hart had given back last, such as that of hart {}", operation.hart),
+        expected: format!("{:.0} at most", OWN * handed_out as f64),
+        why:
+            "with a list of its own, a hart finds what it has given back itself; pages of all harts come from what all \
+              harts share, whatever locks they take for it"
+                .to_owned(),
         map: None,
     }
 }
@@ -104,5 +124,15 @@ fn lesson(rule: &Rule, case: &Case<'_>) -> (String, String) {
         Rule::Miscounted { free, .. } => {
             (free.to_string(), "that is how many nobody holds, and nobody took or gave any meanwhile".to_owned())
         }
+        Rule::PassedUnlocked { given, passed, unlocked } => (
+            "a page that this hart had on its own list, or a lock taken to get it from elsewhere".to_owned(),
+            format!(
+                "another hart gave it back, in {}, and since then there was no lock that first that one took and then \
+                 this one; so it was with {unlocked} of {passed} pages that went from one hart to another. What two \
+                 harts can touch belongs behind a lock that both take, and the locks that are taken must be those that \
+                 the lists are kept by",
+                reference(given, case)
+            ),
+        ),
     }
 }

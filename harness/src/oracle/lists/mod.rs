@@ -1,5 +1,6 @@
 //! Page lists that all harts share, judged from a trace whose order is known in part only.
 
+mod exchange;
 mod explain;
 mod rules;
 #[cfg(test)]
@@ -25,8 +26,10 @@ pub const ORACLE: Oracle = Oracle {
             "no request is refused while a page stays free, though others take, give and steal pages meanwhile",
         ),
         ("count", "the free pages are counted right while nobody takes or gives any"),
+        ("locked", "pages go from one hart to another through locks that both take"),
+        ("own", "harts that take a page and give one back are handed pages that they gave back themselves"),
         ("apart", "harts seldom take the same lock"),
-        ("all", "all of these but the last"),
+        ("all", "all of these but the last two"),
     ],
     judging: Judging::Lists(judgement),
 };
@@ -77,6 +80,10 @@ fn judgement(case: &Case<'_>) -> Judgement {
     if case.shared_locks() > APART {
         let finding = explain::not_apart(case);
         groups.insert("apart", Findings { explained: vec![finding], count: 1 });
+    }
+    if let Some(moved) = exchange::moved(case.operations, case.phases) {
+        let finding = explain::not_own(&moved, case);
+        groups.insert("own", Findings { explained: vec![finding], count: 1 });
     }
     Judgement { groups, due: judged.due, met: judged.met }
 }

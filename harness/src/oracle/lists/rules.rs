@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use abi::page::PAGE_SIZE;
 
+use super::exchange;
 use crate::list_trace::{Operation, What};
 use crate::trace::{OpIndex, Region};
 
@@ -64,6 +65,15 @@ pub enum Rule {
         /// What is free.
         free: u64,
     },
+    /// Pages went from one hart to another, and no lock led there.
+    PassedUnlocked {
+        /// The operation that gave this one back.
+        given: OpIndex,
+        /// How many went from one hart to another.
+        passed: u64,
+        /// How many of them without a lock.
+        unlocked: u64,
+    },
 }
 
 impl Rule {
@@ -75,6 +85,7 @@ impl Rule {
             Self::Lost { .. } => "reach",
             Self::Missed { .. } => "refusal",
             Self::Miscounted { .. } => "count",
+            Self::PassedUnlocked { .. } => "locked",
         }
     }
 }
@@ -126,6 +137,7 @@ pub fn judge(regions: &[Region], operations: &[Operation]) -> Judged {
         }
     }
     let refused = |violation: &&Violation| matches!(violation.rule, Rule::Lost { .. } | Rule::Missed { .. });
+    judged.violations.extend(exchange::judge(operations));
     judged.due = judged.met + judged.violations.iter().filter(refused).count() as u64;
     judged.violations.sort_by_key(|violation| violation.at);
     judged

@@ -1,7 +1,7 @@
 //! What the rules accept and what they find, on traces written by hand.
 
 use super::*;
-use crate::list_trace::{Use, What};
+use crate::list_trace::{Taken, Use, What};
 
 const REGION: Region = Region { start: 0x8000, pages: 3, managed_start: 0x8000, managed_pages: 3 };
 const A: u64 = 0x8000;
@@ -9,7 +9,7 @@ const B: u64 = 0x9000;
 const C: u64 = 0xa000;
 
 fn operation(client: u8, (begin, end): (u64, u64), what: What) -> Operation {
-    Operation { client, hart: client, instructions: 20, begin, end, what }
+    Operation { client, hart: client, instructions: 20, begin, end, what, locks: None }
 }
 
 fn take(client: u8, span: (u64, u64), page: u64) -> Operation {
@@ -148,4 +148,98 @@ fn one_lock_for_all_harts_keeps_them_from_working_apart() {
         "0.80 acquisitions of shared locks per operation; the harts took \"pages\" 10, 8 times"
     );
     assert!(!case(&[lock([10, 1]), lock([0, 8])]).groups.contains_key("apart"));
+}
+
+/// Pages that each hart in turn takes and gives back, so many times; of each operation, its hart and the locks that it took.
+fn round_robin(harts: u8, rounds: u64, locks: impl Fn(u8) -> Option<u64>) -> Vec<Operation> {
+    let taken = |hart| locks(hart).map(Taken);
+    let pair = |round| {
+        let (hart, from) = ((round % u64::from(harts)) as u8, 4 * round);
+        [take(hart, (from, from + 1), A), give(hart, (from + 2, from + 3), A)]
+            .map(|operation| Operation { locks: taken(hart), ..operation })
+    };
+    (0..rounds).flat_map(pair).collect()
+}
+
+#[test]
+fn pages_that_go_from_hart_to_hart_without_a_lock_that_both_take_are_found() {
+    // Each takes a lock of its own, for show.
+    let for_show = round_robin(4, 60, |hart| Some(1 << hart));
+    assert_eq!(broken(&for_show), [("locked", 2)]);
+    let rule = judge(&[REGION], &for_show).violations[0].rule;
+    assert_eq!(rule, Rule::PassedUnlocked { given: 1, passed: 59, unlocked: 59 });
+    assert_eq!(broken(&round_robin(4, 60, |_| Some(0))), [("locked", 2)], "none at all");
+    // One lock for all is right, as far as this goes, and so is a lock of which nobody knows.
+    assert_eq!(broken(&round_robin(4, 60, |hart| Some(1 << hart | 1 << 9))), []);
+    assert_eq!(broken(&round_robin(4, 60, |_| None)), []);
+    // A few show nothing, nor does one hart.
+    assert_eq!(broken(&round_robin(4, 20, |hart| Some(1 << hart))), []);
+    assert_eq!(broken(&round_robin(1, 60, |_| Some(0))), []);
+}
+
+#[test]
+fn a_page_may_be_stolen_brought_back_or_passed_on_under_any_lock_that_leads_there() {
+    // Of two harts, one takes only its own lock, and the other both: it steals, or gives the page to its home.
+    for both in [0, 1] {
+        assert_eq!(broken(&round_robin(2, 60, |hart| Some(if hart == both { 3 } else { 1 << hart }))), []);
+    }
+    // A third hart moves what one gave back to the other's list, without a page for itself.
+    let third = |locks| {
+        round_robin(2, 60, |hart| Some(1 << hart)).into_iter().enumerate().flat_map(move |(at, operation)| {
+            let at = 4 * at as u64;
+            let moved = Operation { locks: Some(Taken(locks)), ..refuse(7, (at + 2, at + 3)) };
+            [Operation { begin: at, end: at + 1, ..operation }, moved]
+        })
+    };
+    let rules = |trace: Vec<Operation>| broken(&trace).iter().filter(|(group, _)| *group == "locked").count();
+    assert_eq!([rules(third(3).collect()), rules(third(4).collect())], [0, 1]);
+}
+
+#[test]
+fn a_lock_leads_on_only_if_it_was_taken_since_the_page_was_given_back() {
+    // Both took it before there was anything to pass on, and never again.
+    let mut trace = round_robin(2, 60, |hart| Some(1 << hart));
+    for operation in &mut trace[..3] {
+        operation.locks = Some(Taken(1 << 5));
+    }
+    assert_eq!(broken(&trace), [("locked", 4)]);
+}
+
+#[test]
+fn a_lock_leads_from_an_operation_to_one_that_ends_before_it_does() {
+    let overlapping = |locks: fn(u8) -> u64| -> Vec<Operation> {
+        let pair = |round: u64| {
+            let (hart, from) = ((round % 2) as u8, 10 * round);
+            [take(hart, (from, from + 1), A), give(hart, (from + 2, from + 14), A)]
+                .map(|operation| Operation { locks: Some(Taken(locks(hart))), ..operation })
+        };
+        (0..60).flat_map(pair).collect()
+    };
+    assert_eq!(broken(&overlapping(|_| 1)), []);
+    assert_eq!(broken(&overlapping(|hart| 1 << hart)), [("locked", 2)]);
+}
+
+#[test]
+fn what_is_said_of_pages_that_passed_without_a_lock_names_who_gave_them_back() {
+    let trace = round_robin(2, 60, |hart| Some(1 << hart));
+    let case = Case { regions: &[REGION], operations: &trace, phases: &["mixed"; 120], locks: &[] };
+    let judged = judgement(&case);
+    let finding = &judged.groups["locked"].explained[0];
+    assert!(finding.why.starts_with("another hart gave it back, in operation 1, of client 0 on hart 0"), "{finding:?}");
+    assert!(finding.why.contains("59 of 59 pages"), "{finding:?}");
+    assert!(judged.groups.contains_key("all"));
+}
+
+#[test]
+fn harts_that_are_handed_each_others_pages_though_each_gives_back_as_many_have_no_lists_of_their_own() {
+    let trace = round_robin(2, 60, |_| None);
+    let groups = |trace: &[Operation], phase| {
+        judgement(&Case { regions: &[REGION], operations: trace, phases: &vec![phase; trace.len()], locks: &[] }).groups
+    };
+    let finding = &groups(&trace, "pairs")["own"].explained[0];
+    assert_eq!(finding.answered, "59 that another hart had given back last, such as that of hart 1");
+    assert_eq!(finding.expected, "12 at most");
+    assert!(!groups(&trace, "pairs").contains_key("all"), "it is no rule of right lists");
+    assert!(groups(&trace, "mixed").is_empty());
+    assert!(groups(&round_robin(1, 60, |_| None), "pairs").is_empty());
 }

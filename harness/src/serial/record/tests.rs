@@ -25,16 +25,24 @@ fn operation_error(text: &str) -> String {
 
 #[test]
 fn operations_of_lists_and_locks_are_read() {
-    use list_trace::{Lock, Operation, Use, What};
-    let text = r#"{"n":1,"r":"lists","hart":2,"from":5,"ops":[["a",1,30,4,5,8192],["f",0,20,6,9,8192],["a",1,9,7,8,0],["c",1,9,10,11,3]]}"#;
-    let operation =
-        |client, instructions, begin, end, what| Operation { client, hart: 2, instructions, begin, end, what };
+    use crate::list_trace::{Lock, Operation, Taken, Use, What};
+    let text = r#"{"n":1,"r":"lists","hart":2,"from":5,"ops":[["a",1,30,4,5,8192],["f",0,20,6,9,8192],["a",1,9,7,8,0],["c",1,9,10,11,3,258]]}"#;
+    let operation = |client, instructions, begin, end, what| Operation {
+        client,
+        hart: 2,
+        instructions,
+        begin,
+        end,
+        what,
+        locks: None,
+    };
     let operations = vec![
         operation(1, 30, 4, 5, What::Allocate(Some(8192))),
         operation(0, 20, 6, 9, What::Free(8192)),
         operation(1, 9, 7, 8, What::Allocate(None)),
-        operation(1, 9, 10, 11, What::Count(3)),
+        Operation { locks: Some(Taken(1 << 8 | 1 << 1)), ..operation(1, 9, 10, 11, What::Count(3)) },
     ];
+    assert_eq!(operations[3].locks.map(|taken| taken.places().collect()), Some(vec![1, 8]));
     assert_eq!(record(text), Record::Lists(ListOperations { hart: 2, from: 5, operations }));
     let harts = vec![Use { acquisitions: 4, contended: 1, instructions: 90 }, Use::default()];
     assert_eq!(
@@ -42,7 +50,10 @@ fn operations_of_lists_and_locks_are_read() {
         Record::Lock(Lock { of: "lists".into(), name: "pages".into(), harts })
     );
     let wrong = error(r#"{"n":1,"r":"lists","hart":0,"from":0,"ops":[["z",0,1,1,2,3]]}"#);
-    assert!(wrong.contains("an operation begins with `a`, `f` or `c`, not with `z`"), "{wrong}");
+    assert!(wrong.contains("invalid value: character `z`, expected `a`, `f` or `c`"), "{wrong}");
+    for ops in [r#"["a",0,1,1,2]"#, r#"["a",0,1,1,2,3,4,5]"#, r#"["a",0,1,1,2,3,-4]"#, r#"["a",0,1,1,2,3,null]"#] {
+        error(&format!(r#"{{"n":1,"r":"lists","hart":0,"from":0,"ops":[{ops}]}}"#));
+    }
 }
 
 #[test]

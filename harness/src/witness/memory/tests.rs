@@ -113,7 +113,8 @@ fn of_many_blocks_some_are_read_from_the_first_to_the_last() {
 #[test]
 fn pages_of_lists_that_were_taken_last_are_held() {
     let pool = held_in_the_end().traced.unwrap().pool;
-    let operation = |begin, end, what| list_trace::Operation { client: 2, hart: 0, instructions: 9, begin, end, what };
+    let operation =
+        |begin, end, what| list_trace::Operation { client: 2, hart: 0, instructions: 9, begin, end, what, locks: None };
     let (one, two, three) = (START, START + PAGE_SIZE, START + 2 * PAGE_SIZE);
     let trace = [
         operation(1, 2, list_trace::What::Allocate(Some(one))),
