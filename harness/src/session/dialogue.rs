@@ -84,7 +84,9 @@ impl Phrase {
             digits.push_str(&digest::of_parts(parts));
         }
         let letter = |digit: char| char::from(SPELLING[digit.to_digit(16).unwrap_or(0) as usize]);
-        Self { own: own.to_owned(), drawn: digits.chars().take(own.len()).map(letter).collect() }
+        // Words stay words: a program may have them printed as arguments of `echo`.
+        let drawn = own.chars().zip(digits.chars()).map(|(own, digit)| if own == ' ' { ' ' } else { letter(digit) });
+        Self { own: own.to_owned(), drawn: drawn.collect() }
     }
 
     /// What was printed, with the program's own phrase where the drawn one was, and one that nothing matches where
