@@ -57,6 +57,31 @@ fn operations_of_lists_and_locks_are_read() {
 }
 
 #[test]
+fn what_the_kernel_writes_of_lists_is_what_is_read() {
+    use crate::list_trace::{Operation, Taken, What};
+    use abi::lists::{self, Kind};
+    let taken = lists::Operation {
+        kind: Kind::Allocate as u8,
+        client: 3,
+        instructions: 40,
+        begin: 8,
+        end: 11,
+        answer: 8192,
+        locks: 1 << 63 | 1,
+        ..lists::Operation::NONE
+    };
+    let uncounted = lists::Operation { kind: Kind::Free as u8, locks: lists::UNCOUNTED, ..taken };
+    let mut text = String::from("{\"n\":9,");
+    lists::write_operations(&mut text, 1, 7, &[taken, uncounted]).unwrap();
+    text.push('}');
+    let what = What::Allocate(Some(8192));
+    let locks = Some(Taken(1 << 63 | 1));
+    let first = Operation { client: 3, hart: 1, instructions: 40, begin: 8, end: 11, what, locks };
+    let operations = vec![first, Operation { what: What::Free(8192), locks: None, ..first }];
+    assert_eq!(record(&text), Record::Lists(ListOperations { hart: 1, from: 7, operations }));
+}
+
+#[test]
 fn every_kind_of_the_table_is_read() {
     let end = |outcome| Record::End(End { program: "p".into(), outcome, free_pages: 3 });
     let cases = [
