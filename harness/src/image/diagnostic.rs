@@ -159,7 +159,7 @@ pub(super) fn from_plain(line: &str) -> Option<Diagnostic> {
             .expect("it is one")
     });
     static LINKER: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?:^|[/:\s])(?P<file>[^\s:/]+\.[chS]):(?:(?P<line>\d+)|\([^)]*\)):\s+(?P<text>(?:undefined reference to|multiple definition of) .*)$")
+        Regex::new(r"(?:^|[/:\s])(?P<file>[^\s:/]+\.[chS]):(?:\d+|(?:\d+:)?\([^)]*\)):\s+(?P<text>(?:undefined reference to|multiple definition of) .*)$")
             .expect("it is one")
     });
     let text = clean(line, false);
@@ -242,6 +242,8 @@ mod tests {
         for line in [
             "/tmp/x/umalloc_test.c:40: undefined reference to `umalloc'",
             "ld: kernel/ktest.o: kernel/ktest.c:(.text+0x1c): undefined reference to `kallocn'",
+            // Binutils 2.42 says both.
+            "ld: /tmp/x/kernel/pages.c:338:(.text+0xcdc): undefined reference to `kfreen'",
         ] {
             let read = from_plain(line).unwrap_or_else(|| panic!("{line}"));
             assert!(read.level == Level::Error && read.message.starts_with("undefined reference"), "{read:?}");
