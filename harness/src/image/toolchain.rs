@@ -50,8 +50,6 @@ pub(super) const NETWORK: [&str; 12] = [
 pub(super) fn command(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env_clear();
-    // Without the variable the system is asked, which the rustup that Ubuntu 24.04 has does not do by itself.
-    command.envs(env::home_dir().map(|home| ("HOME", home)));
     command.envs(KEPT.iter().chain(&NETWORK).filter_map(|name| Some((name, env::var_os(name)?))));
     command.env("LC_ALL", "C.UTF-8").env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
     command
