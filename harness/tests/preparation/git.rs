@@ -1,5 +1,8 @@
 //! Repositories as students have them, made on the spot.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository, RepositoryInitOptions, Signature, Time};
@@ -42,6 +45,13 @@ pub fn switch(repository: &Repository, name: &str) {
         repository.branch(name, &head, false).unwrap();
     }
     repository.set_head(&format!("refs/heads/{name}")).unwrap();
+    // libgit2 writes through a link that is in a file's way, wherever it leads.
+    for entry in repository.index().unwrap().iter() {
+        let path = repository.workdir().unwrap().join(OsStr::from_bytes(&entry.path));
+        if path.is_symlink() {
+            fs::remove_file(path).unwrap();
+        }
+    }
     repository.checkout_head(Some(git2::build::CheckoutBuilder::new().force())).unwrap();
 }
 

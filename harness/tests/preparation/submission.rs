@@ -234,7 +234,10 @@ fn unusable(prepare: impl FnOnce(&Path), why: Unusable) {
 fn a_file_that_is_missing_or_no_plain_text_is_the_submission_s_fault() {
     unusable(|_| {}, Unusable::Missing);
     unusable(|folder| symlink("main.rs", folder.join(ANSWER)).unwrap(), Unusable::Link);
-    unusable(|folder| symlink("/etc/passwd", folder.join(ANSWER)).unwrap(), Unusable::Link);
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&outside, "nobody writes here").unwrap();
+    unusable(|folder| symlink(&outside, folder.join(ANSWER)).unwrap(), Unusable::Link);
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "nobody writes here");
     unusable(|folder| write(&folder.join("src/answer.rs/mod.rs"), ""), Unusable::Folder);
     unusable(|folder| write(&folder.join(ANSWER), &"x".repeat((1 << 20) + 1)), Unusable::TooLarge((1 << 20) + 1));
     unusable(|folder| fs::write(folder.join(ANSWER), b"fn \xff").unwrap(), Unusable::NotUtf8(3));
