@@ -1,22 +1,22 @@
 //! Single pages: a hart's own list, with its lock.
 
-use core::{
-    arch::asm, cell::UnsafeCell, hint, ptr, ptr::NonNull, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed,
-};
+use core::{arch::asm, cell::UnsafeCell, hint, mem, ptr, ptr::NonNull};
 
 use mm::page::{PAGE_SIZE, PageLists, Region, per_hart::PerHart};
 use mm::sync::{Machine, Registry};
-use user::{call, heap_test::meter::Meter, println};
+use user::{
+    call,
+    heap_test::meter::{Function, Meter},
+    println,
+};
 
 const PAGES: usize = 256;
 
 const PAIRS: u64 = 1000;
 
 /// A hart as a program can have it: interrupts stay as they are, and an instruction that reads a register takes the
-/// place of each that would turn them off or on.
+/// place of each that would turn them off or on, or load the hart's number.
 struct Stand;
-
-static HART: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: the program has one thread, so nothing comes between what the lists do, with interrupts off or on.
 unsafe impl Machine for Stand {
@@ -42,7 +42,11 @@ unsafe impl Machine for Stand {
 
     #[inline(always)]
     fn hart() -> usize {
-        HART.load(Relaxed)
+        let hart: usize;
+        // As in the kernel, the compiler does not know which it is.
+        // SAFETY: it is the zero of the only hart.
+        unsafe { asm!("mv {}, zero", out(reg) hart, options(nomem, nostack)) };
+        hart
     }
 
     fn relax() {
@@ -76,16 +80,15 @@ fn lists() -> &'static PerHart<Stand> {
     unsafe { &*LISTS.0.get() }
 }
 
-extern "C" fn allocate(_: usize, _: usize) -> usize {
-    lists().allocate().map_or(0, |page| page.expose_provenance().get())
+extern "C" fn allocate() -> Option<NonNull<u8>> {
+    lists().allocate()
 }
 
-extern "C" fn free(address: usize, _: usize) -> usize {
-    if let Some(page) = NonNull::new(ptr::with_exposed_provenance_mut(address)) {
-        // SAFETY: the page was handed out, and nobody uses it.
-        unsafe { lists().free(page) };
-    }
-    0
+/// # Safety
+/// The page was handed out, and nobody uses it.
+unsafe extern "C" fn free(page: NonNull<u8>) {
+    // SAFETY: see above.
+    unsafe { lists().free(page) }
 }
 
 /// Prints instructions per operation on pages that the hart has at hand.
@@ -96,6 +99,10 @@ pub fn measure() {
     let Some(start) = NonNull::new(arena.wrapping_add(gap)) else { return };
     // SAFETY: the memory was just taken for this.
     unsafe { lists().add_region(Region { start, pages: PAGES }) };
+    // SAFETY: in the calling convention an address is a number, nothing is what is left in a register, and one may
+    // pass more than a function takes. `free` gets pages that `allocate` answered.
+    let [allocate, free]: [Function; 2] =
+        unsafe { [mem::transmute(allocate as *const ()), mem::transmute(free as *const ())] };
     let meter = Meter::calibrated();
     let mut sums = [0; 2];
     for _ in 0..PAIRS {

@@ -19,12 +19,14 @@ use super::{Counters, Here, InterruptsOff, MAX_HARTS, Machine, on_this_hart};
 ///
 /// A hart that waits soon goes to sleep until the lock's holder wakes it. That matters in QEMU, where with `-icount`
 /// harts take turns, and one that spins would use its whole turn up before the holder can go on.
+// The state first, where an atomic instruction reaches it without an address of its own.
+#[repr(C)]
 pub struct SpinLock<T, M: Machine> {
-    name: &'static str,
-    /// Zero for a free lock. Else the number of the hart that holds it, plus one, and above [`SLEEPER`] one bit for
-    /// each hart that sleeps until it is free. In one word, so that nobody can fall asleep over a lock that is being
-    /// given up, and giving it up takes one atomic instruction.
+    /// Zero for a free lock. Else a bit for the hart that holds it and for each that is just finding that out, and from
+    /// [`SLEEPER`] on one for each that sleeps until it is free. In one word, so that nobody can fall asleep over a lock
+    /// that is being given up, and taking it and giving it up are one atomic instruction each.
     state: AtomicUsize,
+    name: &'static str,
     /// Null before the lock was first taken, and as long as there is no registry.
     counters: AtomicPtr<Counters>,
     /// The instructions so far when the lock was taken; its holder's.
@@ -37,9 +39,13 @@ pub struct SpinLock<T, M: Machine> {
 unsafe impl<T: Send, M: Machine> Sync for SpinLock<T, M> {}
 
 /// The bit of the sleeper on hart 0.
-const SLEEPER: u32 = 8;
-const HOLDER: usize = (1 << SLEEPER) - 1;
-const _: () = assert!(MAX_HARTS < 1 << SLEEPER);
+const SLEEPER: usize = MAX_HARTS;
+const _: () = assert!(2 * MAX_HARTS <= usize::BITS as usize);
+
+#[inline(always)]
+const fn bit(number: usize) -> usize {
+    1 << number
+}
 
 /// Looks at the lock before a hart goes to sleep: about what it takes the holder to leave a short section.
 const LOOKS: usize = 64;
@@ -48,8 +54,8 @@ impl<T, M: Machine> SpinLock<T, M> {
     /// A free lock, with a name for messages and reports.
     pub const fn new(name: &'static str, value: T) -> Self {
         Self {
-            name,
             state: AtomicUsize::new(0),
+            name,
             counters: AtomicPtr::new(ptr::null_mut()),
             taken_at: UnsafeCell::new(0),
             value: UnsafeCell::new(value),
@@ -75,7 +81,6 @@ impl<T, M: Machine> SpinLock<T, M> {
         let interrupts = InterruptsOff::new();
         let me = M::hart();
         if !self.try_take(me) {
-            self.refuse_own(me);
             return None;
         }
         self.count(me);
@@ -127,28 +132,54 @@ impl<T, M: Machine> SpinLock<T, M> {
     where
         T: 'a,
     {
-        let before = M::disable_interrupts();
+        let interrupts = M::disable_interrupts();
         let me = M::hart();
         let lock = lock_of(me);
         let may_count = !M::counts() || !lock.counters.load(Relaxed).is_null();
-        if may_count && lock.try_take(me) {
+        // All that is rare ends in one call, so that nothing is saved for the sake of it where it is not made.
+        let (result, found, sleepers) = 'rare: {
+            if !may_count {
+                break 'rare (None, 0, 0);
+            }
+            let found = lock.ask(me);
+            if found != 0 {
+                break 'rare (None, found, 0);
+            }
             lock.count(me);
             // SAFETY: this hart holds the lock.
             let result = short(unsafe { &mut *lock.value.get() });
             let sleepers = lock.give_up(me);
-            if sleepers != 0 {
-                return wake_and::<M, R>(sleepers, before, result, slowly);
+            if sleepers != 0 || result.is_none() {
+                break 'rare (result, 0, sleepers);
             }
             // SAFETY: they were disabled above.
-            unsafe { M::restore_interrupts(before) };
-            if result.is_some() {
-                return result;
-            }
-        } else {
-            // SAFETY: they were disabled above.
-            unsafe { M::restore_interrupts(before) };
+            unsafe { M::restore_interrupts(interrupts) };
+            return result;
+        };
+        lock.end_own(found, sleepers, interrupts, result, slowly)
+    }
+
+    /// The end of [`try_own`](Self::try_own) where the lock was not free, somebody sleeps over it, or nothing was
+    /// answered.
+    #[cold]
+    #[inline(never)]
+    fn end_own<R>(
+        &self,
+        found: usize,
+        sleepers: usize,
+        interrupts: M::Before,
+        result: Option<R>,
+        slowly: impl FnOnce() -> Option<R>,
+    ) -> Option<R> {
+        if found != 0 {
+            self.withdraw(M::hart(), found);
         }
-        slowly()
+        if sleepers != 0 {
+            M::wake(sleepers);
+        }
+        // SAFETY: the caller has disabled them, and left this to do.
+        unsafe { M::restore_interrupts(interrupts) };
+        result.or_else(slowly)
     }
 
     #[inline(always)]
@@ -161,17 +192,31 @@ impl<T, M: Machine> SpinLock<T, M> {
 
     #[inline(always)]
     fn try_take(&self, me: usize) -> bool {
-        self.state.compare_exchange(0, me + 1, Acquire, Relaxed).is_ok()
+        let found = self.ask(me);
+        if found != 0 {
+            self.withdraw(me, found);
+        }
+        found == 0
     }
 
-    fn refuse_own(&self, me: usize) {
-        assert!(!self.is_held_by(me), "hart {me} waits for the lock {:?}, which it holds itself", self.name);
+    /// Takes the lock if this answers zero. Else it answers what state the lock was in, for
+    /// [`withdraw`](Self::withdraw).
+    #[inline(always)]
+    fn ask(&self, me: usize) -> usize {
+        self.state.fetch_or(bit(me), Acquire)
+    }
+
+    /// Undoes asking in vain. If the lock was given up meanwhile, there is nothing left to undo.
+    #[cold]
+    #[inline(never)]
+    fn withdraw(&self, me: usize, found: usize) {
+        assert!(found & bit(me) == 0, "hart {me} waits for the lock {:?}, which it holds itself", self.name);
+        self.state.fetch_and(!bit(me), Relaxed);
     }
 
     #[cold]
     #[inline(never)]
     fn wait(&self, me: usize) {
-        self.refuse_own(me);
         self.wait_for_turn(me);
         if let Some(counters) = self.counters() {
             counters.contended(me);
@@ -185,7 +230,6 @@ impl<T, M: Machine> SpinLock<T, M> {
             }
             M::relax();
         }
-        let my_bit = 1 << (SLEEPER as usize + me);
         loop {
             // Whatever woke this hart before is answered by looking again.
             M::prepare_to_sleep();
@@ -194,7 +238,7 @@ impl<T, M: Machine> SpinLock<T, M> {
                 if self.try_take(me) {
                     return;
                 }
-            } else if self.state.compare_exchange(state, state | my_bit, Relaxed, Relaxed).is_ok() {
+            } else if self.state.compare_exchange(state, state | bit(SLEEPER + me), Relaxed, Relaxed).is_ok() {
                 M::sleep();
             }
         }
@@ -243,12 +287,12 @@ impl<T, M: Machine> SpinLock<T, M> {
         }
         let state = self.state.swap(0, Release);
         // One comparison less than to shift first.
-        if state == me + 1 { 0 } else { state >> SLEEPER }
+        if state == bit(me) { 0 } else { state >> SLEEPER }
     }
 
-    /// Whether that hart holds the lock.
+    /// Whether that hart holds the lock. Another hart may be told so while that one is just finding the lock taken.
     pub fn is_held_by(&self, hart: usize) -> bool {
-        self.state.load(Relaxed) & HOLDER == hart + 1
+        self.state.load(Relaxed) & bit(hart) != 0
     }
 
     /// Whether any hart holds the lock.
@@ -287,21 +331,6 @@ impl<T, M: Machine> SpinLock<T, M> {
 #[inline(never)]
 fn wake<M: Machine>(sleepers: usize) {
     M::wake(sleepers);
-}
-
-/// The end of [`SpinLock::try_own`] where somebody waited.
-#[cold]
-#[inline(never)]
-fn wake_and<M: Machine, R>(
-    sleepers: usize,
-    before: M::Before,
-    result: Option<R>,
-    slowly: impl FnOnce() -> Option<R>,
-) -> Option<R> {
-    M::wake(sleepers);
-    // SAFETY: the caller has disabled them, and left this to do.
-    unsafe { M::restore_interrupts(before) };
-    result.or_else(slowly)
 }
 
 impl<T, M: Machine> fmt::Debug for SpinLock<T, M> {

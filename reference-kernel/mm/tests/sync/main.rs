@@ -96,11 +96,36 @@ fn a_lock_that_another_hart_holds_is_not_taken_by_trying() {
             locked.wait();
             assert!(lock.is_held_by(0) && lock.try_lock().is_none());
             assert!(!Threads::interrupts_are_off());
+            assert!(!lock.is_held_by(1) && lock.try_lock().is_none(), "having tried leaves nothing behind");
             tried.wait();
             // Now or soon.
             drop(lock.lock());
         }
     });
+    assert!(!lock.is_held());
+}
+
+#[test]
+fn an_own_lock_that_is_not_free_is_left_to_the_slow_way() {
+    let lock = Lock::new("own", 1);
+    let own = |answer: Option<u64>| Lock::try_own(|_| &lock, |value| answer.map(|more| *value + more), || Some(0));
+    let (locked, tried) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    let answers = Threads::run(2, |hart| {
+        if hart == 0 {
+            let guard = lock.lock();
+            locked.wait();
+            tried.wait();
+            drop(guard);
+            vec![own(Some(4)), own(None)]
+        } else {
+            locked.wait();
+            let twice = vec![own(Some(4)), own(Some(4))];
+            assert!(!Threads::interrupts_are_off());
+            tried.wait();
+            twice
+        }
+    });
+    assert_eq!(answers, [[Some(5), Some(0)], [Some(0), Some(0)]]);
     assert!(!lock.is_held());
 }
 
