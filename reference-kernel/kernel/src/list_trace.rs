@@ -11,7 +11,7 @@ use core::{
 };
 
 use abi::{
-    lists::{self, Operation},
+    lists::{self, Operation, UNCOUNTED},
     mark::Meter,
     record::OPERATIONS_PER_RECORD,
 };
@@ -55,8 +55,9 @@ pub fn set_up(hart: usize, entries: &'static mut [Operation]) {
     RINGS[hart].entries.store(entries.as_mut_ptr(), Relaxed);
 }
 
-/// Adds an operation to the trace of the hart that this runs on, if it is traced.
-pub fn push(operation: Operation) {
+/// Adds an operation to the trace of the hart that this runs on, if it is traced. If another one took the locks, that
+/// trace does not know which.
+pub fn push(taken_by: usize, operation: Operation) {
     without_interrupts::<RiscV, _>(|hart| {
         let Ring { entries, written, read, lost } = &RINGS[hart % MAX_HARTS];
         let (entries, count) = (entries.load(Relaxed), written.load(Relaxed));
@@ -67,9 +68,10 @@ pub fn push(operation: Operation) {
             lost.fetch_add(1, Relaxed);
             return;
         }
+        let locks = if hart == taken_by { operation.locks } else { UNCOUNTED };
         abi::grader_mark!(Meter::Pages.noted());
         // SAFETY: the place is within the ring's memory, and its reader is done with it.
-        unsafe { entries.add(count as usize % CAPACITY).write(operation) };
+        unsafe { entries.add(count as usize % CAPACITY).write(Operation { locks, ..operation }) };
         written.store(count + 1, Release);
     });
 }

@@ -243,6 +243,8 @@ struct Seen {
     begin: u64,
     end: u64,
     instructions: u64,
+    /// The hart that took the locks.
+    hart: usize,
     locks: u64,
 }
 
@@ -251,7 +253,8 @@ impl Seen {
         let Self { begin, end, locks, .. } = *self;
         let instructions = self.instructions.min(u64::from(u32::MAX)) as u32;
         let (kind, answer) = (kind as u8, answer as u64);
-        list_trace::push(Operation { kind, client, instructions, begin, end, answer, locks, ..Operation::NONE });
+        let operation = Operation { kind, client, instructions, begin, end, answer, locks, ..Operation::NONE };
+        list_trace::push(self.hart, operation);
     }
 }
 
@@ -272,7 +275,7 @@ fn watched<R>(call: impl FnOnce() -> R) -> (R, Seen) {
             csr::set!("sstatus", before);
         }
     }
-    (result, Seen { begin, end, instructions, locks })
+    (result, Seen { begin, end, instructions, hart: taken.hart(), locks })
 }
 
 // What is measured is a call, not code mixed with ours.

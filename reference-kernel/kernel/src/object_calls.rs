@@ -60,6 +60,8 @@ struct Known {
 /// What was measured of a call.
 struct Measured<R> {
     result: R,
+    /// Where it ended. Whoever looks at the result may be moved to another hart meanwhile.
+    hart: usize,
     event: Event,
 }
 
@@ -67,16 +69,15 @@ struct Measured<R> {
 #[inline(always)]
 fn measured<R>(kind: Kind, cache: u8, client: u8, call: impl FnOnce() -> R) -> Measured<R> {
     object_trace::work_for(Some(client));
-    let (hart, before) = locks_taken();
+    let (began_on, before) = locks_taken();
     let (result, begin, end) = timed(call);
-    let locks = match locks_taken() {
-        (same, after) if same == hart => (after - before) as u16,
-        _ => UNCOUNTED,
-    };
+    let (hart, after) = locks_taken();
+    let locks = if hart == began_on { (after - before) as u16 } else { UNCOUNTED };
     object_trace::work_for(None);
     let instructions = (end - begin).saturating_sub(OVERHEAD.load(Relaxed));
     Measured {
         result,
+        hart,
         event: Event { kind: kind as u8, client, cache, locks, instructions, begin, end, ..Event::NONE },
     }
 }
@@ -97,9 +98,9 @@ fn locks_taken() -> (usize, u64) {
     })
 }
 
-fn finish(event: Event, error: Option<SlabError>) {
+fn finish(hart: usize, event: Event, error: Option<SlabError>) {
     abi::grader_mark!(Meter::Objects.noted());
-    object_trace::push(&[Event { error: error.map_or(0, |error| error as u8), ..event }]);
+    object_trace::push(hart, &[Event { error: error.map_or(0, |error| error as u8), ..event }]);
 }
 
 fn ready() -> Result<(), Error> {
@@ -144,8 +145,8 @@ pub fn create(size: usize, align: usize, flags: usize, by: usize) -> Result<usiz
         number
     };
     let spec = Spec { name: "tested", size, align, constructor, debug: flags & usize::from(DEBUG) != 0 };
-    let Measured { result, event } = measured(Kind::Create, number as u8, by, || TESTED.create(&spec));
-    finish(Event { flags: flags as u8, a: size as u64, b: align as u64, ..event }, result.err());
+    let Measured { result, hart, event } = measured(Kind::Create, number as u8, by, || TESTED.create(&spec));
+    finish(hart, Event { flags: flags as u8, a: size as u64, b: align as u64, ..event }, result.err());
     let cache = &CACHES[number];
     match result {
         Ok(handle) => {
@@ -165,9 +166,9 @@ pub fn destroy(number: usize, by: usize) -> Result<usize, Code> {
     let by = client(by)?;
     let known = known(number)?;
     // SAFETY: the cache is there.
-    let Measured { result, event } =
+    let Measured { result, hart, event } =
         measured(Kind::Destroy, known.number, by, || unsafe { TESTED.destroy(known.handle) });
-    finish(event, result.err());
+    finish(hart, event, result.err());
     result?;
     CACHES[number].handle.store(ptr::null_mut(), Relaxed);
     CACHES[number].size.store(0, Relaxed);
@@ -179,9 +180,9 @@ pub fn shrink(number: usize, by: usize) -> Result<usize, Code> {
     let by = client(by)?;
     let known = known(number)?;
     // SAFETY: the cache is there.
-    let Measured { result, event } =
+    let Measured { result, hart, event } =
         measured(Kind::Shrink, known.number, by, || unsafe { TESTED.shrink(known.handle) });
-    finish(Event { a: result as u64, ..event }, None);
+    finish(hart, Event { a: result as u64, ..event }, None);
     Ok(result)
 }
 
@@ -189,7 +190,7 @@ pub fn shrink(number: usize, by: usize) -> Result<usize, Code> {
 pub fn allocate(number: usize, by: usize, bytes: usize) -> Result<usize, Code> {
     let by = client(by)?;
     ready()?;
-    let (Measured { result, event }, size, constructed) = if number == usize::from(GENERAL) {
+    let (Measured { result, hart, event }, size, constructed) = if number == usize::from(GENERAL) {
         (measured(Kind::Allocate, GENERAL, by, || tested_kmalloc(bytes)), bytes, false)
     } else {
         let Known { number, handle, size, constructed } = known(number)?;
@@ -209,7 +210,7 @@ pub fn allocate(number: usize, by: usize, bytes: usize) -> Result<usize, Code> {
     }
     let address = result.map_or(0, |object| object.addr().get());
     let error = if result.is_none() { Some(SlabError::NoMemory) } else { None };
-    finish(Event { flags, a: address as u64, b: bytes as u64, ..event }, error);
+    finish(hart, Event { flags, a: address as u64, b: bytes as u64, ..event }, error);
     if result.is_none() { Err(SlabError::NoMemory.into()) } else { Ok(address) }
 }
 
@@ -220,7 +221,7 @@ pub fn free(number: usize, address: usize, flags: usize, by: usize) -> Result<us
     // What was asked for of `kmalloc` stands above the flags.
     let (flags, bytes) = (flags as u8, flags >> 8);
     let mut seen = flags & (SCRIBBLE | WRONG);
-    let Measured { result, event } = if number == usize::from(GENERAL) {
+    let Measured { result, hart, event } = if number == usize::from(GENERAL) {
         ready()?;
         // SAFETY: it was handed out to this client, and lies in the arena.
         if TESTED.pages.holds(object, bytes) && !unsafe { contents::is(object, bytes, by) } {
@@ -246,7 +247,7 @@ pub fn free(number: usize, address: usize, flags: usize, by: usize) -> Result<us
         }
         measured(Kind::Free, number, by, || tested_free(handle, object))
     };
-    finish(Event { flags: seen, a: address as u64, b: bytes as u64, ..event }, result.err());
+    finish(hart, Event { flags: seen, a: address as u64, b: bytes as u64, ..event }, result.err());
     result?;
     Ok(0)
 }
@@ -256,14 +257,15 @@ pub fn info(number: usize, by: usize) -> Result<usize, Code> {
     let by = client(by)?;
     let known = known(number)?;
     // SAFETY: the cache is there.
-    let Measured { result, event } = measured(Kind::Info, known.number, by, || unsafe { TESTED.info(known.handle) });
+    let Measured { result, hart, event } =
+        measured(Kind::Info, known.number, by, || unsafe { TESTED.info(known.handle) });
     let numbers = result.to_numbers();
     let mut group = [event; 1 + mm::slab::Info::LENGTH / 2];
     for (entry, pair) in group[1..].iter_mut().zip(numbers.chunks(2)) {
         *entry = Event { kind: Kind::Numbers as u8, a: pair[0], b: pair[1], ..event };
     }
     abi::grader_mark!(Meter::Objects.noted());
-    object_trace::push(&group);
+    object_trace::push(hart, &group);
     Ok(result.pages_per_slab as usize)
 }
 

@@ -69,10 +69,9 @@ pub fn now() -> u64 {
     csr::read!("instret") as u64
 }
 
-/// Adds events that belong together.
-pub fn push(events: &[Event]) {
-    let _off = InterruptsOff::new();
-    let mut ring = RINGS[RiscV::hart()].lock();
+/// Adds events that belong together, of a hart that may be another one than this.
+pub fn push(hart: usize, events: &[Event]) {
+    let mut ring = RINGS[hart % MAX_HARTS].lock();
     if ring.count + events.len() > ring.events.len() {
         ring.lost += 1;
         return;
@@ -87,22 +86,25 @@ pub fn push(events: &[Event]) {
 /// Adds what happened beneath an operation.
 pub fn note(kind: Kind, address: usize, count: usize, stride: usize) {
     let _off = InterruptsOff::new();
-    let (client, begin) = (worked_for(), now());
-    if kind == Kind::Construct && RINGS[RiscV::hart()].lock().extend(client, address, stride, begin) {
+    let (hart, client, begin) = (RiscV::hart(), worked_for(), now());
+    if kind == Kind::Construct && RINGS[hart].lock().extend(client, address, stride, begin) {
         return;
     }
     let (a, b) = (address as u64, count as u64);
-    push(&[Event {
-        kind: kind as u8,
-        client,
-        cache: GENERAL,
-        instructions: stride as u64,
-        begin,
-        end: begin,
-        a,
-        b,
-        ..Event::NONE
-    }]);
+    push(
+        hart,
+        &[Event {
+            kind: kind as u8,
+            client,
+            cache: GENERAL,
+            instructions: stride as u64,
+            begin,
+            end: begin,
+            a,
+            b,
+            ..Event::NONE
+        }],
+    );
 }
 
 impl Ring {

@@ -23,6 +23,11 @@ impl Taken {
         Self { registry, hart, counts }
     }
 
+    /// The hart that it is about.
+    pub fn hart(&self) -> usize {
+        self.hart
+    }
+
     /// A bit for each lock that was taken since then, in the order of their records; [`UNCOUNTED`] if no lock counts,
     /// or this is another hart.
     pub fn since(&self) -> u64 {

@@ -41,6 +41,9 @@ pub fn passed(operations: &[Operation]) -> Vec<Passed> {
     }
     moments.sort_unstable();
     let mut clocks = Clocks::of(operations);
+    // By client. Ticks come as soon as a theft turns interrupts back on, and the process that runs next on that hart
+    // finds what was stolen before the thief's operation ends.
+    let mut under_way: BTreeMap<u8, OpIndex> = BTreeMap::new();
     // Where each free page was given back.
     let mut given: BTreeMap<u64, OpIndex> = BTreeMap::new();
     let mut passed = Vec::new();
@@ -48,10 +51,15 @@ pub fn passed(operations: &[Operation]) -> Vec<Passed> {
         let operation = &operations[at];
         if !is_end {
             clocks.begin(operation);
+            under_way.insert(operation.client, at);
             if let What::Free(page) = operation.what {
                 given.insert(page, at);
             }
             continue;
+        }
+        under_way.remove(&operation.client);
+        for &other in under_way.values() {
+            clocks.take(&operations[other], operation.hart);
         }
         clocks.end(operation);
         if let What::Allocate(Some(page)) = operation.what
@@ -128,15 +136,23 @@ impl Clocks {
         self.give_up(operation, hart);
     }
 
-    /// Or at the very end, and one after the other.
-    fn end(&mut self, operation: &Operation) {
-        let hart = self.place(operation.hart);
+    /// Or at any time, by a process that this hart may have left meanwhile.
+    fn take(&mut self, operation: &Operation, hart: u8) {
+        if operation.hart != hart && operation.locks.is_some() {
+            return;
+        }
+        let hart = self.place(hart);
         for lock in locks(operation) {
             if let Some(clock) = self.of_lock.get(&lock) {
                 join(&mut self.of_hart[hart], clock);
             }
         }
-        self.give_up(operation, hart);
+    }
+
+    /// Or at the very end, and one after the other.
+    fn end(&mut self, operation: &Operation) {
+        self.take(operation, operation.hart);
+        self.give_up(operation, self.place(operation.hart));
     }
 
     fn give_up(&mut self, operation: &Operation, hart: usize) {

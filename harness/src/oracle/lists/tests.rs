@@ -220,6 +220,34 @@ fn a_lock_leads_from_an_operation_to_one_that_ends_before_it_does() {
 }
 
 #[test]
+fn a_lock_that_an_operation_took_before_another_process_ran_on_its_hart_leads_to_that_one_too() {
+    // Hart 0 gives forty pages back. A thief on some hart takes both lists' locks; before it ends, somebody on hart 1 is
+    // handed all of those pages.
+    let groups = |thief: u8, locks: Option<u64>, begin: u64| {
+        let pages = (0..40).map(|number| A + number * 0x1000);
+        let own = |lock: u64, operation: Operation| Operation { locks: Some(Taken(lock)), ..operation };
+        let given = pages.clone().flat_map(|page| {
+            let at = page / 0x1000 * 10;
+            [own(1, take(0, (at, at + 1), page)), own(1, give(0, (at + 2, at + 3), page))]
+        });
+        let handed = pages.clone().map(|page| {
+            let at = 1000 + page / 0x1000 * 10;
+            Operation { client: 2, ..own(2, take(1, (at, at + 1), page)) }
+        });
+        let stolen = Operation { locks: locks.map(Taken), client: 3, ..refuse(thief, (begin, 2000)) };
+        let trace: Vec<Operation> = given.chain(handed).chain([stolen]).collect();
+        let region = Region { start: A, pages: 41, managed_start: A, managed_pages: 41 };
+        let violations = judge(&[region], &trace).violations;
+        violations.iter().map(|violation| violation.rule.group()).filter(|group| *group == "locked").count()
+    };
+    assert_eq!(groups(1, Some(3), 1000), 0);
+    assert_eq!(groups(2, None, 1000), 0, "it may have been on hart 1, and taken any");
+    assert_eq!(groups(2, Some(3), 1000), 1, "it was on another hart");
+    assert_eq!(groups(1, Some(2), 1000), 1, "it took no lock of hart 0's");
+    assert_eq!(groups(1, Some(3), 1999), 1, "it began when they were gone");
+}
+
+#[test]
 fn what_is_said_of_pages_that_passed_without_a_lock_names_who_gave_them_back() {
     let trace = round_robin(2, 60, |hart| Some(1 << hart));
     let case = Case { regions: &[REGION], operations: &trace, phases: &["mixed"; 120], locks: &[] };

@@ -18,6 +18,9 @@ const BURSTS: &str = "bursts";
 ///
 /// What one hart gave back reaches another through something that both can touch, so the one that gets it has taken a
 /// lock since: its own refill, or a theft. Where objects pass without, the locks are for show, or harts race.
+///
+/// The lock may be taken by an operation that ends later: ticks come as soon as a refill turns interrupts back on, and
+/// the process that runs next finds a whole batch.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     /// Where free objects were given back, and when that began.
@@ -27,9 +30,17 @@ pub(super) struct Exchange {
     /// When an operation last ended of which nobody knows whether it took a lock.
     unknown: Option<u64>,
     passed: u64,
-    unlocked: Vec<OpIndex>,
+    /// By hart, in the order in which they ended.
+    unlocked: BTreeMap<u8, Vec<Unlocked>>,
     /// By cache.
     bursts: BTreeMap<u8, Bursts>,
+}
+
+/// An operation that was handed what another hart gave back, with no lock that its own hart took since.
+#[derive(Debug, Clone, Copy)]
+struct Unlocked {
+    at: OpIndex,
+    end: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,6 +66,13 @@ impl Exchange {
             Some(0) => {}
             Some(_) => _ = self.locked.insert(hart, end),
         }
+        if operation.locks != Some(0) {
+            // Who knows where one was that changed harts.
+            let harts = if operation.locks.is_none() { 0..=u8::MAX } else { hart..=hart };
+            for (_, unlocked) in self.unlocked.range_mut(harts) {
+                unlocked.truncate(unlocked.partition_point(|unlocked| unlocked.end < begin));
+            }
+        }
         match operation.what {
             What::Free { address, answer: Ok(()), .. } if operation.locks.is_some() => {
                 self.freed.insert(address, (hart, begin));
@@ -68,7 +86,7 @@ impl Exchange {
                 self.passed += 1;
                 let locked = self.locked.get(&hart).copied().max(self.unknown);
                 if locked < Some(since) {
-                    self.unlocked.push(at);
+                    self.unlocked.entry(hart).or_default().push(Unlocked { at, end });
                 }
             }
             _ => {}
@@ -78,9 +96,11 @@ impl Exchange {
     /// The rules that were broken, where the caches took pages so many times.
     pub(super) fn judge(&self, slabs: u64) -> Vec<(OpIndex, Rule)> {
         let mut broken = Vec::new();
-        let (passed, unlocked) = (self.passed, self.unlocked.len() as u64);
-        // An operation seems to have taken no lock, too, when another process on its hart took it first.
-        if let Some(&first) = self.unlocked.first()
+        let unlocked = || self.unlocked.values().flatten();
+        let (passed, first) = (self.passed, unlocked().map(|unlocked| unlocked.at).min());
+        let unlocked = unlocked().count() as u64;
+        // Some is seen of right solutions, too: a process may be moved to another hart and back.
+        if let Some(first) = first
             && passed >= LEAST
             && 4 * unlocked > passed
         {
@@ -124,6 +144,33 @@ mod tests {
     fn objects_that_go_from_hart_to_hart_without_a_lock_are_counted() {
         assert_eq!(passed(Some(0), "mixed"), [Rule::PassedUnlocked { passed: 40, unlocked: 40 }]);
         assert_eq!(passed(Some(1), "mixed"), []);
+    }
+
+    #[test]
+    fn an_operation_that_took_a_lock_and_has_not_ended_yet_may_have_brought_them() {
+        let unlocked = |hart, locks, begin| {
+            let mut exchange = Exchange::default();
+            let mut end = |at: OpIndex, hart, locks, begin, end, what| {
+                let operation =
+                    Operation { client: 0, hart, cache: 0, flags: 0, locks, instructions: 1, begin, end, what };
+                exchange.end(at, &operation, "mixed", 64);
+            };
+            for round in 0..40 {
+                let what = What::Free { address: 64 * round as u64, bytes: 0, answer: Ok(()) };
+                end(round, 0, Some(0), round as u64, round as u64 + 1, what);
+            }
+            for round in 0..40 {
+                let what = What::Allocate { bytes: 0, answer: Ok(64 * round as u64) };
+                end(40 + round, 1, Some(0), 100 + round as u64, 101 + round as u64, what);
+            }
+            end(80, hart, locks, begin, 200, What::Allocate { bytes: 0, answer: Ok(1 << 20) });
+            exchange.unlocked.values().flatten().count()
+        };
+        assert_eq!(unlocked(1, Some(1), 50), 0);
+        assert_eq!(unlocked(1, Some(1), 120), 19, "those that ended before it began had nothing of it");
+        assert_eq!(unlocked(1, Some(0), 50), 40);
+        assert_eq!(unlocked(2, Some(1), 50), 40, "a lock taken on another hart");
+        assert_eq!(unlocked(2, None, 50), 0, "it may have been on this one, too");
     }
 
     #[test]
