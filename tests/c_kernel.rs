@@ -131,6 +131,21 @@ fn c_kernel_the_page_s_course_proves_itself() {
 }
 
 #[test]
+fn c_kernel_a_solution_is_graded_with_as_many_seeds_as_are_asked_for() {
+    let example = Example::new();
+    let mut command = grader(example.folder.path());
+    command.arg("--course").arg(example.path("course"));
+    command.args(["selftest", "--lab", "tiny-bestfit", "--solution", "^reference$", "--seeds", "3"]);
+    let output = command.output().expect("grader starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let rows: Vec<_> = said.lines().filter(|line| line.starts_with("reference") && line.ends_with(" ok")).collect();
+    assert_eq!(rows.len(), 3, "{said}");
+    for (row, name) in rows.iter().zip(["reference  ", "reference 1", "reference 2"]) {
+        assert!(row.starts_with(name), "{said}");
+    }
+}
+
+#[test]
 fn c_kernel_three_wrong_allocators_fail_the_checks_that_they_must() {
     let example = Example::new();
     let best = best_fit();

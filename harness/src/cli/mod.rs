@@ -167,6 +167,9 @@ struct Selftest {
     /// Of the other solutions and of the mutants, only every Nth in order of name, beginning with the first
     #[arg(long, value_name = "N", default_value = "1")]
     every: std::num::NonZeroUsize,
+    /// Grade each so many times: with the seed derived from it, and with 1, 2, 3 and so on
+    #[arg(long, value_name = "N", default_value = "1")]
+    seeds: std::num::NonZeroU64,
 }
 
 /// `grader handout`

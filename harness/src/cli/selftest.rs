@@ -1,5 +1,6 @@
 //! `grader selftest`
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,7 +18,7 @@ use crate::lab::solution::{self, Solution};
 use crate::lab::{KindId, Lab};
 use crate::owner::Owner;
 use crate::runner::{Job, Turns};
-use crate::seed::Choice;
+use crate::seed::{Choice, Seed};
 use crate::source_tree::Overlay;
 use crate::submission::Submission;
 
@@ -72,6 +73,21 @@ impl Tried {
                     mutant.fails.iter().map(|check| check.0.as_str()).filter(|check| !failed(check)).collect();
                 (!missed.is_empty()).then(|| format!("it must fail {}, and does not", missed.join(", ")))
             }
+        }
+    }
+}
+
+/// A solution with the seed that it is graded with.
+struct Try<'a> {
+    solution: &'a Tried,
+    seed: Choice,
+}
+
+impl Try<'_> {
+    fn name(&self) -> Cow<'_, str> {
+        match self.seed {
+            Choice::Given(Seed(seed)) => format!("{} {seed}", self.solution.name()).into(),
+            Choice::Derived | Choice::Random => self.solution.name().into(),
         }
     }
 }
@@ -139,7 +155,10 @@ fn lab_in_kind(
     solutions.retain(|solution| {
         options.solution.is_empty() || options.solution.iter().any(|pattern| pattern.is_match(solution.name()))
     });
-    let widest = solutions.iter().map(|solution| solution.name().len()).max().unwrap_or(0);
+    let seeds = std::iter::once(Choice::Derived).chain((1..options.seeds.get()).map(|seed| Choice::Given(Seed(seed))));
+    let tries: Vec<Try> =
+        solutions.iter().flat_map(|solution| seeds.clone().map(move |seed| Try { solution, seed })).collect();
+    let widest = tries.iter().map(|this| this.name().len()).max().unwrap_or(0);
     terminal::print(&format!(
         "{} in {id}: P passed, F failed, f failed as it must or may, E could not be judged, - not run\n",
         lab.id
@@ -149,16 +168,16 @@ fn lab_in_kind(
     }
     let mut wrong = 0;
     let turns = Turns::of_machine();
-    let grade = |solution: &Tried| grade(context, options, &turns, lab, kind, solution);
-    for_each_in_order(&solutions, grade, |solution, grade| {
-        let grade = grade?;
+    let grade = |this: &Try| grade(context, options, &turns, lab, kind, this);
+    for_each_in_order(&tries, grade, |this, grade| {
+        let (solution, grade) = (this.solution, grade?);
         let complaint = solution.complaint(lab, &grade);
         let points: Points = grade.points.earned;
         let verdict = |id: &str| grade.checks.iter().find(|check| check.id == id).map(|check| &check.verdict);
         let row: Vec<&str> =
             lab.checks.iter().map(|check| letter(solution, &check.id.0, verdict(&check.id.0))).collect();
         let judged = if complaint.is_some() { "WRONG" } else { "ok" };
-        terminal::print(&format!("{:widest$} {}  {points:>5} {judged}\n", solution.name(), row.join(" ")))?;
+        terminal::print(&format!("{:widest$} {}  {points:>5} {judged}\n", this.name(), row.join(" ")))?;
         if let Some(complaint) = complaint {
             terminal::print(&format!("{:widest$} {complaint}\n", ""))?;
             wrong += 1;
@@ -226,7 +245,7 @@ fn grade(
     turns: &Turns,
     lab: &Lab,
     kind: &Kind,
-    solution: &Tried,
+    &Try { solution, seed }: &Try,
 ) -> Result<Grade, Failure> {
     let wanted: BTreeSet<&str> = match solution {
         Tried::Mutant(mutant) if !options.all_checks => mutant.fails.iter().map(|check| check.0.as_str()).collect(),
@@ -249,7 +268,7 @@ fn grade(
         overlay: solution.overlay(),
         wanted: &wanted,
         policy: &Policy::own(),
-        seed: Choice::Derived,
+        seed,
         command: &command,
         folder: None,
     };
