@@ -55,7 +55,8 @@ impl Cage {
     pub fn hold(&self, command: &mut Command, confinement: &Confinement) -> Result<(), CageError> {
         let alone = self.limits.processes.is_none();
         let namespaces = Namespaces::prepare(&confinement.namespaces, !alone);
-        let counted = if confinement.namespaces == Route::User { 0 } else { limits::threads_of_user() };
+        let is_counted_apart = alone || confinement.namespaces == Route::User;
+        let counted = if is_counted_apart { 0 } else { limits::threads_of_user() };
         let abi = confinement.landlock;
         let refused = Refused { processes: alone, truncation: (1..files::TRUNCATION).contains(&abi) };
         let inside = Inside {

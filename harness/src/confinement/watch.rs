@@ -2,7 +2,7 @@
 //! of all its processes together.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::family;
@@ -14,8 +14,11 @@ const EVERY: Duration = Duration::from_millis(200);
 /// How many times longer than it looked it then waits, at least.
 const REST: u32 = 80;
 
-/// It looks into the folder, which takes longer, every so many times. A disk fills more slowly than memory.
-const LOOKS_A_FOLDER: u32 = 3;
+/// It walks through the folder, which takes longer, once the file system lost this part of what the folder may hold.
+const PART: u64 = 8;
+
+/// It does so every so many looks in any case: not every file system says how many files it has room for.
+const LOOKS_A_WALK: u32 = 25;
 
 /// What all processes of a builder may use together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,15 +81,42 @@ impl Allowance {
 
     /// Looks at the family of this process again and again, and answers once it uses too much.
     pub async fn watch(&self, first: u32) -> TooMuch {
-        let mut look = 0;
+        let (mut walked, mut looks) = (Room::on_disk_of(&self.folder), 0);
         loop {
             let from = Instant::now();
-            let folder = || if look == 0 { self.left() } else { None };
-            if let Some(excess) = self.used_by(first).or_else(folder) {
+            if let Some(excess) = self.used_by(first) {
                 return excess;
             }
-            look = (look + 1) % LOOKS_A_FOLDER;
+            let room = Room::on_disk_of(&self.folder);
+            looks += 1;
+            if looks == LOOKS_A_WALK || room.fell_since(walked, self.quota) {
+                if let Some(excess) = self.left() {
+                    return excess;
+                }
+                (walked, looks) = (room, 0);
+            }
             tokio::time::sleep(EVERY.max(from.elapsed() * REST)).await;
         }
+    }
+}
+
+/// What a file system has room for. Others use it, too: that it fell says only that somebody should look.
+#[derive(Debug, Clone, Copy, Default)]
+struct Room {
+    bytes: u64,
+    files: u64,
+}
+
+impl Room {
+    /// Of the file system that a folder is on; none where it says nothing.
+    fn on_disk_of(folder: &Path) -> Self {
+        let told = rustix::fs::statvfs(folder).ok();
+        told.map_or(Self::default(), |told| Self { bytes: told.f_bfree * told.f_frsize, files: told.f_ffree })
+    }
+
+    /// Whether a [`PART`] of the quota, or more, went since then.
+    fn fell_since(self, before: Self, quota: Quota) -> bool {
+        let fell = |before: u64, now: u64, quota: u64| before.saturating_sub(now) >= quota / PART;
+        fell(before.bytes, self.bytes, quota.bytes) || fell(before.files, self.files, quota.files)
     }
 }

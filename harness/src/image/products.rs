@@ -4,8 +4,10 @@
 //! made of the course's own files alone, in the very folder where submissions are built; each of these begins with a
 //! copy.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -79,8 +81,22 @@ async fn make(
 
 /// Copies a built tree; sources get one time, and what was made of them a later one, both long ago. Builders go by
 /// times: were the clock set back, what was built of the course's own tree would seem newer than the submission's
-/// files, and would be graded in their place. No inode is shared: what a submission's build writes is its own.
+/// files, and would be graded in their place. No inode is shared with what is copied: what a submission's build writes
+/// is its own. Builders link what they would copy, and the copies of one file's names are again names of one file.
 fn copy(from: &Path, to: &Path, time: SystemTime) -> Result<(), (PathBuf, io::Error)> {
+    copy_folder(from, to, time, &mut Copied::default())
+}
+
+/// What is copied already of a file with several names.
+#[derive(Default)]
+struct Copied {
+    /// By inode, where the copy lies.
+    files: BTreeMap<u64, PathBuf>,
+    /// For content on its way.
+    buffer: Vec<u8>,
+}
+
+fn copy_folder(from: &Path, to: &Path, time: SystemTime, copied: &mut Copied) -> Result<(), (PathBuf, io::Error)> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |cause| (path, cause)
@@ -91,11 +107,29 @@ fn copy(from: &Path, to: &Path, time: SystemTime) -> Result<(), (PathBuf, io::Er
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type().map_err(at(&source))?.is_dir() {
             let is_made = entry.file_name() == "target";
-            copy(&source, &target, if is_made { time + Duration::from_secs(1) } else { time })?;
-            continue;
+            let time = if is_made { time + Duration::from_secs(1) } else { time };
+            copy_folder(&source, &target, time, copied)?;
+        } else {
+            copy_file(&source, &target, time, copied).map_err(at(&target))?;
         }
-        fs::copy(&source, &target).map_err(at(&target))?;
-        fs::File::options().write(true).open(&target).and_then(|file| file.set_modified(time)).map_err(at(&target))?;
     }
     Ok(())
+}
+
+/// Hundreds of small files are copied for every submission, so each is opened once.
+fn copy_file(from: &Path, to: &Path, time: SystemTime, copied: &mut Copied) -> io::Result<()> {
+    let mut source = fs::File::open(from)?;
+    let data = source.metadata()?;
+    if data.nlink() > 1 {
+        if let Some(first) = copied.files.get(&data.ino()) {
+            return fs::hard_link(first, to);
+        }
+        copied.files.insert(data.ino(), to.to_owned());
+    }
+    copied.buffer.clear();
+    source.read_to_end(&mut copied.buffer)?;
+    let mut target = fs::File::options().write(true).create_new(true).open(to)?;
+    target.write_all(&copied.buffer)?;
+    target.set_permissions(data.permissions())?;
+    target.set_modified(time)
 }

@@ -29,10 +29,13 @@ use crate::symbols;
 use crate::witness::{Station, memory};
 
 /// How often new output is looked for, where nothing tells that there is some.
-const POLL: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(25);
+
+/// Wall time between two looks beyond which somebody else had the processor.
+const LATE: Duration = Duration::from_millis(40);
 
 /// How many polls there are between two samples of QEMU's processor time.
-const POLLS_PER_SAMPLE: u32 = 10;
+const POLLS_PER_SAMPLE: u32 = 4;
 
 /// The least that QEMU may write to a file, whatever the output limit: its messages go to files too.
 const LEAST_FILE_SIZE: u64 = 1 << 20;
@@ -347,7 +350,7 @@ impl Awake {
 
     fn tick(&mut self) {
         let wall = self.started.elapsed();
-        self.awake += (wall - self.wall).min(POLL * 4);
+        self.awake += (wall - self.wall).min(LATE);
         self.wall = wall;
     }
 }
