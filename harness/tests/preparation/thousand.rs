@@ -359,8 +359,13 @@ fn hostile_transcripts_are_judged_and_reported_and_nothing_outside_is_touched() 
 /// What submissions say to reports, and what fuzzers found.
 fn injections() -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folders =
-        ["tests/injection", "fuzz/corpus/reading", "fuzz/corpus/record", "fuzz/corpus/ktap", "fuzz/corpus/framer"];
+    let folders = [
+        "tests/injection",
+        "harness/fuzz/corpus/reading",
+        "harness/fuzz/corpus/record",
+        "harness/fuzz/corpus/ktap",
+        "harness/fuzz/corpus/framer",
+    ];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap().flatten());
     let mut paths: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
     paths.sort();
