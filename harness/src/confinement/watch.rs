@@ -120,3 +120,36 @@ impl Room {
         fell(before.bytes, self.bytes, quota.bytes) || fell(before.files, self.files, quota.files)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_grows_beyond_its_quota_is_found_out_while_its_builder_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let quota = Quota { bytes: 16 << 20, files: 1000 };
+        let allowance = Allowance { folder: folder.path().to_owned(), quota, memory: u64::MAX, tasks: u64::MAX };
+        let file = folder.path().join("large");
+        let fill = async {
+            tokio::time::sleep(EVERY).await;
+            std::fs::write(file, vec![1; 17 << 20]).unwrap();
+            std::future::pending::<TooMuch>().await
+        };
+        let most = EVERY * LOOKS_A_WALK * 4;
+        let found = async {
+            tokio::select! { found = allowance.watch(std::process::id()) => found, never = fill => never }
+        };
+        assert_eq!(tokio::time::timeout(most, found).await.ok(), Some(TooMuch::Disk(16 << 20)));
+    }
+
+    #[test]
+    fn a_file_system_that_lost_part_of_what_a_folder_may_hold_is_a_reason_to_look() {
+        let quota = Quota { bytes: 800, files: 80 };
+        let before = Room { bytes: 10_000, files: 500 };
+        assert!(!Room { bytes: 9_901, files: 491 }.fell_since(before, quota));
+        assert!(Room { bytes: 9_900, files: 500 }.fell_since(before, quota));
+        assert!(Room { bytes: 12_000, files: 490 }.fell_since(before, quota));
+        assert!(!Room { bytes: 12_000, files: 600 }.fell_since(before, quota));
+    }
+}

@@ -44,7 +44,8 @@ pub(super) async fn lay(
         return Scratch::clear(root);
     }
     Scratch::clear(root)?;
-    copy(&kept.join(TREE), &Scratch::tree_in(root), long_ago()).map_err(|(path, cause)| BuildError::io(path, cause))
+    let scratch = Scratch::at(root.to_owned()).map_err(|cause| BuildError::io(root, cause))?;
+    copy(&kept.join(TREE), &scratch.tree, long_ago()).map_err(|(path, cause)| BuildError::io(path, cause))
 }
 
 /// What products depend on. Features are no part of it: most of what is built has none, and the builder sees to the
@@ -132,4 +133,32 @@ fn copy_file(from: &Path, to: &Path, time: SystemTime, copied: &mut Copied) -> i
     target.write_all(&copied.buffer)?;
     target.set_permissions(data.permissions())?;
     target.set_modified(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_shares_no_file_with_what_is_copied_and_has_the_same_links_modes_and_order_of_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("target/deps")).unwrap();
+        fs::write(from.join("main.rs"), "fn main() {}").unwrap();
+        fs::write(from.join("target/deps/program-1"), "ELF").unwrap();
+        fs::set_permissions(from.join("target/deps/program-1"), fs::Permissions::from_mode(0o750)).unwrap();
+        fs::hard_link(from.join("target/deps/program-1"), from.join("target/program")).unwrap();
+        copy(&from, &to, long_ago()).unwrap();
+
+        let data = |path: &str| fs::metadata(to.join(path)).unwrap();
+        let made = data("target/program");
+        assert_eq!(fs::read_to_string(to.join("target/program")).unwrap(), "ELF");
+        assert_eq!((made.ino(), made.nlink()), (data("target/deps/program-1").ino(), 2));
+        assert_eq!(made.mode() & 0o777, 0o750);
+        assert!(data("main.rs").modified().unwrap() < made.modified().unwrap());
+        fs::write(to.join("target/program"), "else").unwrap();
+        assert_eq!(fs::read_to_string(from.join("target/program")).unwrap(), "ELF");
+    }
 }

@@ -90,21 +90,18 @@ pub fn note(kind: Kind, address: usize, count: usize, stride: usize) {
     if kind == Kind::Construct && RINGS[hart].lock().extend(client, address, stride, begin) {
         return;
     }
-    let (a, b) = (address as u64, count as u64);
-    push(
-        hart,
-        &[Event {
-            kind: kind as u8,
-            client,
-            cache: GENERAL,
-            instructions: stride as u64,
-            begin,
-            end: begin,
-            a,
-            b,
-            ..Event::NONE
-        }],
-    );
+    let event = Event {
+        kind: kind as u8,
+        client,
+        cache: GENERAL,
+        instructions: stride as u64,
+        begin,
+        end: begin,
+        a: address as u64,
+        b: count as u64,
+        ..Event::NONE
+    };
+    push(hart, &[event]);
 }
 
 impl Ring {
