@@ -41,7 +41,8 @@ pub fn handout(context: &Context, options: &Handout) -> Result<ExitCode, Failure
     for (name, commit) in branches {
         text.push_str(&format!("  {name:widest$}  {commit}\n"));
     }
-    terminal::print(&text)
+    terminal::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Why there is no kernel to hand out.

@@ -240,7 +240,8 @@ pub fn main() -> ExitCode {
         Action::Handout(options) => Context::find(course).and_then(|context| handout::handout(&context, options)),
         Action::Schema { name } => {
             let format = schema::FORMATS.into_iter().find(|format| format.name == *name);
-            terminal::print(&format.map(|format| format.text()).unwrap_or_default())
+            let text = format.map(|format| format.text()).unwrap_or_default();
+            terminal::print(&text).map(|()| ExitCode::SUCCESS)
         }
     };
     done.unwrap_or_else(|failure| {

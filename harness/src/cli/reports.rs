@@ -155,11 +155,11 @@ impl<'r> Publisher<'r> {
     fn put_up_fence(&mut self) -> Result<(), Failure> {
         let (fence, opening) = Fence::open();
         self.fence = Some(fence);
-        terminal::print(&opening).map(|_| ())
+        terminal::print(&opening)
     }
 
     fn take_down_fence(&mut self) -> Result<(), Failure> {
-        self.fence.take().map_or(Ok(()), |fence| terminal::print(&fence.close()).map(|_| ()))
+        self.fence.take().map_or(Ok(()), |fence| terminal::print(&fence.close()))
     }
 }
 
@@ -172,7 +172,7 @@ fn write_one(one: &Wanted, grade: &Grade) -> Result<(), Failure> {
     let text = render(grade).map_err(|error| Failure::harness(format!("write {title} (--format {name}): {error}")))?;
     match &one.file {
         Some(file) => write_file(one, file, &text),
-        None => terminal::print(&text).map(|_| ()),
+        None => terminal::print(&text),
     }
 }
 

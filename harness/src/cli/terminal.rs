@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
 use console::Style;
 
@@ -20,13 +19,13 @@ pub fn colours(stream: &impl IsTerminal) -> bool {
 ///
 /// # Errors
 /// When standard output does not take it; a closed pipe is no error, since its reader has seen enough.
-pub fn print(text: &str) -> Result<ExitCode, Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::harness(format!("write to standard output: {error}")))
         }
-        _ => Ok(ExitCode::SUCCESS),
+        _ => Ok(()),
     }
 }
 
