@@ -111,9 +111,9 @@ impl Scratch {
 
 /// Makes a folder that has nothing to do with its neighbours, and asks the file system to put it elsewhere.
 ///
-/// Ext4 puts what is made in a folder near that folder; without a journal, it first looks at every file that was deleted
-/// there within a minute. After some builds with hundreds of files each, that takes longer than to copy their content.
-/// Source: Linux 6.12, `fs/ext4/ialloc.c`, `find_group_orlov` and `recently_deleted`.
+/// Ext4 puts what is made in a folder near that folder; without a journal, it first looks at what was deleted there
+/// lately. After some builds with hundreds of files each, that takes longer than to copy their content: seen under
+/// Linux 6.18, in `recently_deleted` of `fs/ext4/ialloc.c`. Folders in one with this flag are spread over the disk.
 fn make_apart(folder: &Path) -> io::Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("/"));
     let spread = |parent: fs::File| ioctl_setflags(&parent, ioctl_getflags(&parent)? | IFlags::TOPDIR);
